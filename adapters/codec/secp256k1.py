@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from eth_keys.datatypes import PublicKey, Signature
 from eth_keys.exceptions import BadSignature
-from eth_utils import ValidationError
+from eth_utils.exceptions import ValidationError
 
 from adapters.codec.keccak import keccak256
 from adapters.model import InvalidValue

@@ -1,0 +1,67 @@
+"""What a development network of a ledger offers to whoever starts it.
+
+A network is prepared once in a folder, its processes are then started and stopped by the caller as
+often as it likes (their state survives kill -9), and ``ready`` completes what needs a running
+ledger: contracts, funding. Everything listens on 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from adapters.model import AssetId
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Somebody who will hold an account: an organisation or a watchtower."""
+
+    name: str
+    """Lower-case letters, digits and dashes."""
+    public_key: bytes
+    """secp256k1, uncompressed, 65 bytes. Ledgers whose identities are certificates issue their
+    own key and certificate into the folder instead, and name them in the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A process that the caller starts, logs, and stops with SIGTERM."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    """Added to the caller's environment."""
+
+
+class DevelopmentNetwork(Protocol):
+    """One ledger's development network, in one folder."""
+
+    @property
+    def name(self) -> str:
+        """The adapter's name: native, ethereum, fabric."""
+
+    @property
+    def ports_needed(self) -> int: ...
+
+    def prepare(self, ports: Sequence[int], participants: Sequence[Participant]) -> None:
+        """Writes genesis, certificates and configuration into the folder. Calling it again in a
+        folder that was prepared for the same participants changes nothing."""
+
+    def processes(self) -> Sequence[ProcessSpec]: ...
+
+    async def ready(self) -> None:
+        """Returns when the ledger takes transactions, its contract is there and every participant
+        is funded. Idempotent. Raises Unavailable with the reason, naming the log to read."""
+
+    def settings(self, participant: str) -> Mapping[str, Any]:
+        """The chain's block of a gateway's configuration for this participant, after ready()."""
+
+    def assets(self) -> Sequence[AssetId]:
+        """What the participants were funded with, the coin (where there is one) first."""
+
+
+class DevelopmentNetworkFactory(Protocol):
+    def __call__(self, folder: Path) -> DevelopmentNetwork: ...
