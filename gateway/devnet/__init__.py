@@ -1,0 +1,1 @@
+"""Development networks on this machine: ledgers, organisations, and the processes they run in."""

@@ -1,0 +1,159 @@
+"""Processes of a development network: started, logged, watched, and ended to the last one.
+
+Each process is written down (pid and time of birth, so that a pid that was given away again is
+never taken for ours) before anything else happens to it; whoever comes later can end what an
+interrupted run left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from adapters.devnet import ProcessSpec
+
+GRACE = 8.0
+"""Seconds between asking a process to end and ending it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    name: str
+    pid: int
+    born: float
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it is still that one and lives."""
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.born) > 0.5:
+                return None
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+
+class Processes:
+    """The processes of one folder: ``pids/NAME`` and ``logs/NAME.log`` below it."""
+
+    def __init__(self, folder: Path, *, die_with_us: bool) -> None:
+        self._pids = folder / "pids"
+        self._logs = folder / "logs"
+        self._die_with_us = die_with_us
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def start(self, spec: ProcessSpec) -> Running:
+        """Starts a process in a session of its own, its output appended to its log."""
+        for folder in (self._pids, self._logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        environment: Mapping[str, str] = {**os.environ, **spec.env}
+        with self.log(spec.name).open("ab") as log:
+            child = subprocess.Popen(  # noqa: S603 - the commands are our own
+                spec.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_die_with_parent() if self._die_with_us else None,  # noqa: PLW1509
+            )
+        running = Running(spec.name, child.pid, psutil.Process(child.pid).create_time())
+        record = self._pids / spec.name
+        record.write_text(json.dumps({"pid": running.pid, "born": running.born}))
+        self._children[spec.name] = child
+        return running
+
+    def find(self, name: str) -> Running | None:
+        """What was written down of a process, whether it lives or not."""
+        try:
+            record = json.loads((self._pids / name).read_text())
+            return Running(name, int(record["pid"]), float(record["born"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self._pids.iterdir()) if self._pids.is_dir() else []
+
+    def alive(self, name: str) -> bool:
+        self._reap(name)
+        running = self.find(name)
+        return running is not None and running.process() is not None
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Sends a signal to a process and all of its session; nothing where it is gone."""
+        running = self.find(name)
+        if running is not None and running.process() is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, number)
+        if number is signal.SIGKILL:
+            self._wait([name], GRACE)
+
+    def stop(self, names: Iterable[str] | None = None) -> list[str]:
+        """Ends these processes (all, if not said): first asked, then, after GRACE, made to.
+
+        Returns the names of those that had to be made to.
+        """
+        which = list(names) if names is not None else self.names()
+        for name in which:
+            self.signal(name, signal.SIGCONT)
+            self.signal(name, signal.SIGTERM)
+        forced = self._wait(which, GRACE)
+        for name in forced:
+            self.signal(name, signal.SIGKILL)
+        for name in which:
+            (self._pids / name).unlink(missing_ok=True)
+        return forced
+
+    def _wait(self, names: Iterable[str], seconds: float) -> list[str]:
+        """Waits for processes to end; the names of those that have not."""
+        found = {name: self.find(name) for name in names}
+        living = {
+            name: process for name, run in found.items() if run and (process := run.process())
+        }
+        psutil.wait_procs(list(living.values()), timeout=seconds, callback=None)
+        for name in names:
+            self._reap(name)
+        return [name for name, run in found.items() if run and run.process() is not None]
+
+    def _reap(self, name: str) -> None:
+        child = self._children.get(name)
+        if child is not None and child.poll() is not None:
+            del self._children[name]
+
+    def last_words(self, name: str, lines: int = 5) -> str:
+        """The end of a process's log, for an error."""
+        try:
+            text = self.log(name).read_text(errors="replace")
+        except FileNotFoundError:
+            return "(no log)"
+        return "\n".join(text.splitlines()[-lines:])
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux: has the kernel end the child when this process ends, however it ends."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return ask
