@@ -1,4 +1,4 @@
-"""What a run left out is said at its end; where CI is set, it may leave out nothing but real Fabric.
+"""What a run left out is said at its end; with CI set, it may be nothing but real Fabric.
 
 A test that needs what a machine may lack skips with a reason of the form ``PART: how to get it``.
 """
