@@ -1,0 +1,68 @@
+"""The simulated ledger under the conformance suite: a chain whose blocks come fast."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from adapters.conformance.harness import Harness
+from adapters.model import Asset, AssetId, Bounds, ChainId
+from adapters.simulated.accounts import named_credential
+from adapters.simulated.adapter import SimulatedAdapter
+from adapters.simulated.chain import Rules, SimulatedChain
+from adapters.spi import Adapter, Credential
+
+CHAIN = ChainId("sim", "conformance")
+
+
+class SimulatedLedger(Harness):
+    """While an adapter is open, a task makes a block of one second at every turn of the loop."""
+
+    margin = 10.0
+
+    def __init__(self, rules: Rules) -> None:
+        coin = Asset(AssetId(CHAIN, "coin", "native"), "SIM", 9)
+        token = Asset(AssetId(CHAIN, "token", "gold"), "GLD", 2)
+        self._credentials = [named_credential(CHAIN, name) for name in ("ann", "bob", "cem")]
+        self.chain = SimulatedChain(
+            CHAIN, coin=coin, tokens=[token], rules=rules, genesis_time=1000
+        )
+        for credential in self._credentials:
+            self.chain.fund(credential.account, coin.id, 10**9)
+            self.chain.fund(credential.account, token.id, 10**6)
+        self._open = 0
+        if rules.depth:
+            self.reorg = self._reorganise
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Adapter]:
+        maker = asyncio.create_task(self._make_blocks())
+        try:
+            yield SimulatedAdapter(self.chain, bounds=Bounds(inclusion=40, finality=60, clock=2))
+        finally:
+            maker.cancel()
+
+    async def _make_blocks(self) -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            self.chain.produce_block(self.chain.time + 1)
+
+    @property
+    def credentials(self) -> Sequence[Credential]:
+        return self._credentials
+
+    @property
+    def assets(self) -> Sequence[AssetId]:
+        return list(self.chain.assets)
+
+    @property
+    def absent_asset(self) -> AssetId:
+        return AssetId(CHAIN, "token", "unobtainium")
+
+    async def advance_time(self, to: int) -> None:
+        while self.chain.time < to:
+            self.chain.produce_block(self.chain.time + 1)
+
+    async def _reorganise(self, depth: int) -> None:
+        self.chain.reorg(depth)
