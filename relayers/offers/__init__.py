@@ -1,0 +1,1 @@
+"""Offers between two gateways: made, signed, sent, received, checked, accepted or declined."""

@@ -1,0 +1,232 @@
+"""What gateways sign: EIP-712 typed data for offers, acceptances and declines.
+
+Domain: ``EIP712Domain(string name,string version)`` with name ``Isthmus`` and version ``1``. There
+is no chain id in it: each leg names its own chain and contract, and so is bound to them. CAIP
+identifiers are signed as their text.
+
+    Offer(uint16 version,address initiator,address responder,bytes32 salt,bytes32 hashlock,
+          Leg a,Leg b,uint64 validUntil,string reference)
+    Leg(string chain,string lockContract,string asset,uint256 amount,string account,
+        uint64 deadline)
+    Acceptance(bytes32 offer,bytes32 hashlock,string recipientA,string senderB)
+    Decline(address initiator,address responder,bytes32 hashlock,string reason)
+
+    digest = keccak256(0x19 0x01 ‖ hashStruct(domain) ‖ hashStruct(message))
+
+Source: EIP-712. ``Acceptance.offer`` is the digest of the offer, so that an acceptance cannot be
+moved to another offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.codec.keccak import keccak256
+from adapters.codec.secp256k1 import address_of, recover
+from adapters.model import Hashlock, InvalidValue
+from adapters.spi import Scheme, Signer, SigningFailed
+from relayers.protocol.offer import Acceptance, Offer, OfferedLeg
+
+DOMAIN_NAME: Final = "Isthmus"
+DOMAIN_VERSION: Final = "1"
+
+TYPES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "EIP712Domain": (("name", "string"), ("version", "string")),
+    "Leg": (
+        ("chain", "string"),
+        ("lockContract", "string"),
+        ("asset", "string"),
+        ("amount", "uint256"),
+        ("account", "string"),
+        ("deadline", "uint64"),
+    ),
+    "Offer": (
+        ("version", "uint16"),
+        ("initiator", "address"),
+        ("responder", "address"),
+        ("salt", "bytes32"),
+        ("hashlock", "bytes32"),
+        ("a", "Leg"),
+        ("b", "Leg"),
+        ("validUntil", "uint64"),
+        ("reference", "string"),
+    ),
+    "Acceptance": (
+        ("offer", "bytes32"),
+        ("hashlock", "bytes32"),
+        ("recipientA", "string"),
+        ("senderB", "string"),
+    ),
+    "Decline": (
+        ("initiator", "address"),
+        ("responder", "address"),
+        ("hashlock", "bytes32"),
+        ("reason", "string"),
+    ),
+}
+"""The members of each struct, in the order in which they are encoded."""
+
+Value = str | int | bytes | Mapping[str, "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """What the responder signs where it declines. ``reason`` is for people."""
+
+    initiator: bytes
+    responder: bytes
+    hashlock: Hashlock
+    reason: str
+
+
+# --- EIP-712 -------------------------------------------------------------------------------------
+
+
+def encode_type(name: str) -> str:
+    """``encodeType``: the struct's own text, then those that it uses, sorted by name."""
+    used: set[str] = set()
+
+    def collect(struct: str) -> None:
+        for _, kind in TYPES[struct]:
+            if kind in TYPES and kind not in used:
+                used.add(kind)
+                collect(kind)
+
+    collect(name)
+    return "".join(
+        f"{struct}({','.join(f'{kind} {member}' for member, kind in TYPES[struct])})"
+        for struct in (name, *sorted(used - {name}))
+    )
+
+
+def hash_struct(name: str, values: Mapping[str, Value]) -> bytes:
+    """``hashStruct``: keccak256(typeHash ‖ encodeData). Raises InvalidValue for what does not fit
+    its type."""
+    words = [keccak256(encode_type(name).encode())]
+    words += [_word(f"{name}.{member}", kind, values[member]) for member, kind in TYPES[name]]
+    return keccak256(b"".join(words))
+
+
+def _word(field: str, kind: str, value: Value) -> bytes:
+    if kind in TYPES and isinstance(value, Mapping):
+        return hash_struct(kind, value)
+    if kind == "string" and isinstance(value, str):
+        try:
+            return keccak256(value.encode())
+        except UnicodeEncodeError:
+            raise InvalidValue(f"{field} is not text that UTF-8 can write") from None
+    if kind == "bytes32" and isinstance(value, bytes) and len(value) == 32:
+        return value
+    if kind == "address" and isinstance(value, bytes) and len(value) == 20:
+        return bytes(12) + value
+    if (
+        kind.startswith("uint")
+        and isinstance(value, int)
+        and not isinstance(value, bool)
+        and 0 <= value < 1 << int(kind.removeprefix("uint"))
+    ):
+        return value.to_bytes(32, "big")
+    raise InvalidValue(f"{field} is not a {kind}")
+
+
+_DOMAIN: Final = hash_struct("EIP712Domain", {"name": DOMAIN_NAME, "version": DOMAIN_VERSION})
+
+
+def _digest(name: str, values: Mapping[str, Value]) -> bytes:
+    return keccak256(b"\x19\x01" + _DOMAIN + hash_struct(name, values))
+
+
+# --- the three messages --------------------------------------------------------------------------
+
+
+def _leg_values(leg: OfferedLeg) -> Mapping[str, Value]:
+    return {
+        "chain": str(leg.chain),
+        "lockContract": leg.contract,
+        "asset": str(leg.asset),
+        "amount": leg.amount,
+        "account": str(leg.account),
+        "deadline": leg.deadline,
+    }
+
+
+def offer_values(offer: Offer) -> Mapping[str, Value]:
+    """The offer as the members of the struct ``Offer``."""
+    return {
+        "version": offer.version,
+        "initiator": offer.initiator,
+        "responder": offer.responder,
+        "salt": offer.salt,
+        "hashlock": offer.hashlock,
+        "a": _leg_values(offer.a),
+        "b": _leg_values(offer.b),
+        "validUntil": offer.valid_until,
+        "reference": offer.reference,
+    }
+
+
+def acceptance_values(acceptance: Acceptance) -> Mapping[str, Value]:
+    """The acceptance as the members of the struct ``Acceptance``."""
+    return {
+        "offer": acceptance.offer,
+        "hashlock": acceptance.hashlock,
+        "recipientA": str(acceptance.recipient_a),
+        "senderB": str(acceptance.sender_b),
+    }
+
+
+def decline_values(decline: Decline) -> Mapping[str, Value]:
+    """The decline as the members of the struct ``Decline``."""
+    return {
+        "initiator": decline.initiator,
+        "responder": decline.responder,
+        "hashlock": decline.hashlock,
+        "reason": decline.reason,
+    }
+
+
+def offer_digest(offer: Offer) -> bytes:
+    """32 bytes. Raises InvalidValue for a number that does not fit its type."""
+    return _digest("Offer", offer_values(offer))
+
+
+def acceptance_digest(acceptance: Acceptance) -> bytes:
+    """32 bytes. Raises InvalidValue."""
+    return _digest("Acceptance", acceptance_values(acceptance))
+
+
+def decline_digest(decline: Decline) -> bytes:
+    """32 bytes. Raises InvalidValue."""
+    return _digest("Decline", decline_values(decline))
+
+
+# --- signing and verifying -----------------------------------------------------------------------
+
+
+def gateway_address(signer: Signer) -> bytes:
+    """The address (20 bytes) by which peers know this key. Raises InvalidValue for a key of another
+    curve: offers are signed with secp256k1 alone."""
+    if signer.scheme is not Scheme.SECP256K1:
+        raise InvalidValue(
+            f"the gateway's key is of scheme {signer.scheme}; offers are signed with secp256k1"
+        )
+    return address_of(signer.public_key)
+
+
+async def sign(signer: Signer, digest: bytes) -> bytes:
+    """65 bytes: r ‖ s ‖ recovery id. The signature is verified before it is handed out, so that a
+    remote signer that answers with another key is found here. Raises SigningFailed."""
+    signature = await signer.sign(digest)
+    if not signed_by(gateway_address(signer), digest, signature):
+        raise SigningFailed("the gateway's key made a signature that does not verify")
+    return signature
+
+
+def signed_by(address: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether the key of this address made the signature (low s, exactly 65 bytes)."""
+    try:
+        return address_of(recover(digest, signature)) == address
+    except InvalidValue:
+        return False
