@@ -1,0 +1,1 @@
+"""The native ledger's application: pure, deterministic, driven through ABCI 2.0."""
