@@ -1,0 +1,1 @@
+"""The demonstration: two organisations, three ledgers, every way a swap can go."""
