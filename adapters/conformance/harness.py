@@ -21,11 +21,12 @@ class Harness(ABC):
     """Seconds of patience beyond the profile's bounds, for a slow machine."""
 
     restart: Callable[[], Awaitable[None]] | None = None
-    """Optional: stops the node hard, starts it again, and returns when it answers."""
+    """Stops the node hard, starts it again, and returns when it answers. Where it is missing, the
+    test of it is left out, and says so. A subclass may simply define it as a method."""
 
     reorg: Callable[[int], Awaitable[None]] | None = None
-    """Optional: replaces the newest n blocks (n below finality) by at least as many others, in
-    which their transactions may come again or be lost."""
+    """Replaces the newest n blocks (n below finality) by at least as many others, in which their
+    transactions may come again or be lost. Chains whose blocks are final at once do not need it."""
 
     @abstractmethod
     def open(self) -> AbstractAsyncContextManager[Adapter]:

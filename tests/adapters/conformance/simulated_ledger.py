@@ -31,17 +31,21 @@ class SimulatedLedger(Harness):
         for credential in self._credentials:
             self.chain.fund(credential.account, coin.id, 10**9)
             self.chain.fund(credential.account, token.id, 10**6)
-        self._open = 0
+        self._views: list[SimulatedAdapter] = []
+        self.restart = self._take_down_and_up
         if rules.depth:
             self.reorg = self._reorganise
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Adapter]:
+        view = SimulatedAdapter(self.chain, bounds=Bounds(inclusion=40, finality=60, clock=2))
+        self._views.append(view)
         maker = asyncio.create_task(self._make_blocks())
         try:
-            yield SimulatedAdapter(self.chain, bounds=Bounds(inclusion=40, finality=60, clock=2))
+            yield view
         finally:
             maker.cancel()
+            self._views.remove(view)
 
     async def _make_blocks(self) -> None:
         while True:
@@ -66,3 +70,12 @@ class SimulatedLedger(Harness):
 
     async def _reorganise(self, depth: int) -> None:
         self.chain.reorg(depth)
+
+    async def _take_down_and_up(self) -> None:
+        for view in self._views:
+            view.down = True
+        for _ in range(3):
+            self.chain.produce_block(self.chain.time + 1)
+            await asyncio.sleep(0)
+        for view in self._views:
+            view.down = False
