@@ -1,0 +1,1 @@
+"""Vectors that every language's codec is run against: Python, Solidity, the chaincode."""
