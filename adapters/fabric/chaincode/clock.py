@@ -24,7 +24,7 @@ def check_timestamp(ledger: Ledger, settings: Configuration, own_clock: int) -> 
     if abs(apart) > settings.clock_bound * NANOSECONDS:
         side = "ahead of" if apart > 0 else "behind"
         raise Refused(
-            Reason.OTHER,
+            Reason.TIMESTAMP_REFUSED,
             f"the transaction's timestamp is {abs(apart) / NANOSECONDS:.1f} s {side} this "
             f"endorser's clock; the bound is {settings.clock_bound} s: set the client's clock",
         )

@@ -103,9 +103,9 @@ async def _holding(ledger: Ledger, asset: str, account: str, name: str) -> Holdi
     except ValueError as error:
         raise arguments.bad("a holding's name holds a character that no name has") from error
     if value is None:
-        # Not BAD_TERMS: it was there when the caller chose it, and another move has spent it.
+        # It was there when the caller chose it; another move has spent it since.
         raise Refused(
-            Reason.INSUFFICIENT_BALANCE,
+            Reason.HOLDING_SPENT,
             f"a named holding of {asset} is not there (any more): choose again",
         )
     return Holding(int(value), name)

@@ -1,7 +1,8 @@
 """Why the chaincode refuses a transaction: one name and one sentence.
 
 The names are those of adapters.spi.RejectionReason (not imported: it would pull in pydantic), and
-the driver reads them back out of the message, which is ``name: sentence``.
+two more for what a new try can mend. The driver reads them back out of the message, which is
+``name: sentence``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ class Reason(StrEnum):
     BAD_TERMS = "bad_terms"
     NOT_AUTHORISED = "not_authorised"
     OTHER = "other"
+    HOLDING_SPENT = "holding_spent"
+    """A named holding is gone: choose again."""
+    TIMESTAMP_REFUSED = "timestamp_refused"
+    """The client's clock, or the way of the proposal, is off by more than the bound."""
 
 
 class Refused(Exception):
