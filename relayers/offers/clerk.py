@@ -1,0 +1,92 @@
+"""The clerk: applies the acceptance policies to received offers, one after the other.
+
+It looks at what the journal says is received, so that an offer that came in just before a crash is
+decided after it. What cannot be decided now, because a chain does not answer, is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from relayers.offers.dealing import Dealing
+from relayers.offers.desk import OfferDesk
+from relayers.offers.policy import Decision, Otherwise, decide, given_within_day
+from relayers.offers.refusal import TEMPORARY, OfferRefused
+from relayers.protocol.state import Phase, Role, Swap
+
+Told = Callable[[Swap, str, str], None]
+"""Told of each decision: the swap, what was decided (accepted, declined, left), and why."""
+
+
+class PolicyClerk:
+    """Runs in one task; no two offers are decided at once, so that limits hold."""
+
+    def __init__(
+        self,
+        dealing: Dealing,
+        desk: OfferDesk,
+        received: asyncio.Event,
+        told: Told,
+        retry_after: float = 2.0,
+    ) -> None:
+        self._dealing = dealing
+        self._desk = desk
+        self._received = received
+        self._told = told
+        self._retry_after = retry_after
+        self._left: set[bytes] = set()
+
+    async def run(self) -> None:
+        """Endless; ends when it is cancelled."""
+        while True:
+            self._received.clear()
+            undecided = await self.decide_all()
+            try:
+                async with asyncio.timeout(self._retry_after if undecided else None):
+                    await self._received.wait()
+            except TimeoutError:
+                continue
+
+    async def decide_all(self) -> bool:
+        """Decides each received offer. True where one could not be decided now."""
+        waiting = [
+            swap
+            for swap in self._dealing.swaps.swaps()
+            if swap.role is Role.RESPONDER and swap.phase is Phase.RECEIVED
+        ]
+        self._left &= {swap.hashlock for swap in waiting}
+        undecided = False
+        for swap in waiting:
+            if swap.hashlock not in self._left:
+                undecided |= not await self._decide(swap)
+        return undecided
+
+    async def _decide(self, swap: Swap) -> bool:
+        peer = self._dealing.peers.at(swap.offer.initiator)
+        if peer is None or peer.policy is None:
+            self._leave(swap, "no acceptance policy for this peer")
+            return True
+        now = self._dealing.clock()
+        given = given_within_day(self._dealing.swaps.swaps(), peer.address, now)
+        decision: Decision = decide(peer.policy, swap.offer, given, now)
+        reasons = "; ".join(decision.reasons)
+        try:
+            if decision.accept:
+                await self._desk.accept(swap.hashlock)
+                self._told(swap, "accepted", "by the policy for this peer")
+            elif peer.policy.otherwise is Otherwise.DECLINE:
+                await self._desk.decline(swap.hashlock, "the acceptance policy does not allow it")
+                self._told(swap, "declined", reasons)
+            else:
+                self._leave(swap, reasons)
+        except OfferRefused as refusal:
+            if refusal.code in TEMPORARY:
+                return False
+            self._leave(swap, refusal.detail)
+        return True
+
+    def _leave(self, swap: Swap, why: str) -> None:
+        """Leaves it to a person."""
+        self._left.add(swap.hashlock)
+        self._told(swap, "left", why)

@@ -1,0 +1,56 @@
+"""What the offer desk needs of the rest: the engine, the swap key, chance, the clock, the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from adapters.model import ChainId, Hashlock, Preimage
+from relayers.offers.peers import Peer
+from relayers.offers.wire import Hello
+from relayers.protocol.facts import ChainView, FactBody
+from relayers.protocol.state import Ignored, Swap
+
+Clock = Callable[[], int]
+"""The gateway's clock: Unix seconds."""
+
+Chance = Callable[[int], bytes]
+"""So many random bytes, from the operating system in a real process."""
+
+
+class PutOutcome(Protocol):
+    """What became of a fact: the swap after it and, where it moved nothing, why."""
+
+    @property
+    def state(self) -> Swap | None: ...
+
+    @property
+    def ignored(self) -> Ignored | None: ...
+
+    @property
+    def detail(self) -> str: ...
+
+
+class Swaps(Protocol):
+    """The engine, as far as offers need it."""
+
+    async def put(self, key: Hashlock, body: FactBody, fact_id: str) -> PutOutcome:
+        """Returns when the fact is durable and consumed."""
+
+    def swap(self, key: Hashlock) -> Swap | None: ...
+
+    def swaps(self) -> Iterable[Swap]: ...
+
+    def view(self, chain: ChainId) -> ChainView | None: ...
+
+
+class PreimageSource(Protocol):
+    """The swap key: makes the preimage of a salt, the same one each time."""
+
+    def preimage(self, salt: bytes) -> Preimage: ...
+
+
+class Greeter(Protocol):
+    """Asks another gateway who it is. Raises the errors of adapters.spi."""
+
+    async def hello(self, peer: Peer) -> Hello: ...
