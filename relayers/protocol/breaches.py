@@ -7,9 +7,9 @@ may be at risk, so each breach becomes an alert, once per swap and kind.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from adapters.model import Bounds, Stage
+from adapters.model import Bounds, ChainId, Stage
 from relayers.protocol.facts import At
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Leg, Phase, Settlement, Swap
@@ -18,93 +18,156 @@ from relayers.protocol.state import Leg, Phase, Settlement, Swap
 @dataclass(frozen=True, slots=True)
 class Breach:
     kind: str
-    """``bound:<which>:<leg>``; stable, for alert rules."""
+    """``bound:<which>:<leg>[:<what>]`` or ``deadline:claim:<leg>``; stable, for alert rules."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """A breach that is there if nothing has changed until ``at`` (the gateway's clock)."""
+    """A breach that is there if nothing has changed until ``at`` (the gateway's clock).
+
+    ``chain``: whose newest head must be fresh to say so, because a gateway that was down, or whose
+    node is behind, has not seen what there is to see; that head's staleness is a breach of its own.
+    """
 
     at: int
+    chain: ChainId | None
     breach: Breach
 
 
 def breaches(state: Swap, at: At) -> Iterator[Breach]:
     """The breaches that show at this moment and were not alerted before."""
-    for breach in (*_clocks(state, at), *_late(state, at)):
+    for breach in (*_clocks(state, at), *_late(state)):
         if breach.kind not in state.alerted:
             yield breach
     for watch in _watches(state):
-        if at.clock >= watch.at and watch.breach.kind not in state.alerted:
+        if watch.breach.kind not in state.alerted and _due(state, watch.at, watch.chain, at):
             yield watch.breach
 
 
-def watch_times(state: Swap) -> Iterator[int]:
-    """When to look for a breach again, by the gateway's clock."""
+def watch_wakes(state: Swap) -> Iterator[tuple[int, ChainId | None]]:
+    """When to look for a breach again: by the gateway's clock and, where a chain is named, by that
+    chain's time as well (its head may be stale at the first moment)."""
     for watch in _watches(state):
         if watch.breach.kind not in state.alerted:
-            yield watch.at
+            yield watch.at, watch.chain
+
+
+def forget_overdue(state: Swap, leg: Leg, at: At) -> Leg:
+    """The leg without what was seen pending and is not final long after its bound.
+
+    A gateway that was down during a reorg is never told that what it saw before has vanished, and
+    would wait for it for ever. If it is there after all, its chain says so again once it is final.
+    """
+    chain = leg.terms.chain
+    if leg.opened is Stage.PENDING and _due(state, _final_by(state, leg, leg.opened_at), chain, at):
+        leg = replace(leg, opened=None, opened_by=None)
+    if leg.settled_stage is Stage.PENDING and _due(
+        state, _final_by(state, leg, leg.settled_at), chain, at
+    ):
+        leg = replace(leg, settled=None, settled_stage=None, settled_by=None, retracted=leg.settled)
+    return leg
+
+
+def _bounds(state: Swap, leg: Leg) -> Bounds:
+    return state.schedule.a if leg.terms.chain == state.offer.a.chain else state.schedule.b
+
+
+def _stale_after(state: Swap, chain: ChainId) -> int:
+    same = chain == state.offer.a.chain
+    return state.schedule.stale_a if same else state.schedule.stale_b
+
+
+def _final_by(state: Swap, leg: Leg, first_seen: int) -> int:
+    return first_seen + _bounds(state, leg).finality + state.schedule.gateway.reaction + 1
+
+
+def _due(state: Swap, moment: int, chain: ChainId | None, at: At) -> bool:
+    if at.clock < moment:
+        return False
+    if chain is None:
+        return True
+    view = at.view(chain)
+    return view is not None and view.head.time + _stale_after(state, chain) >= moment
 
 
 def _watches(state: Swap) -> Iterator[_Watch]:
     if state.ended or state.a is None or state.b is None:
         return
+    yield from _finality(state, "a", state.a)
+    yield from _finality(state, "b", state.b)
+    yield from _inclusion(state)
+    yield from _deadline(state)
+
+
+def _finality(state: Swap, name: str, leg: Leg) -> Iterator[_Watch]:
+    seen = []
+    if leg.opened_at and not leg.open_final:
+        seen.append(("lock", leg.opened_at))
+    settlement = leg.settled or leg.retracted
+    if settlement is not None and not leg.settled_final:
+        seen.append((settlement.value, leg.settled_at))
+    for what, first_seen in seen:
+        chain = leg.terms.chain
+        yield _Watch(
+            _final_by(state, leg, first_seen),
+            chain,
+            Breach(
+                f"bound:finality:{name}:{what}",
+                f"a {what} on {chain} is not final within its bound "
+                f"(F {_bounds(state, leg).finality} s)",
+            ),
+        )
+
+
+def _inclusion(state: Swap) -> Iterator[_Watch]:
     own, their = state.own, state.their
     assert own is not None
     assert their is not None
     reaction = state.schedule.gateway.reaction
-    for name, leg, bounds in (("a", state.a, state.schedule.a), ("b", state.b, state.schedule.b)):
-        if leg.opened is Stage.PENDING:
-            yield _finality(name, "lock", leg, bounds, leg.opened_at + bounds.finality + reaction)
-        if leg.settled is not None and leg.settled_stage is Stage.PENDING:
-            end = leg.settled_at + bounds.finality + reaction
-            yield _finality(name, leg.settled.value, leg, bounds, end)
-    own_name = "a" if own is state.a else "b"
+    refunded, claimed = Settlement.REFUNDED, Settlement.CLAIMED
     for kind, leg, absent in (
-        (Kind.LOCK, own, own.opened is None),
-        (Kind.CLAIM, their, their.settled is None),
-        (Kind.REFUND, own, own.settled is None),
+        (Kind.LOCK, own, own.opened_at == 0),
+        (Kind.CLAIM, their, their.settled is None and their.retracted is not claimed),
+        (Kind.REFUND, own, own.settled is None and own.retracted is not refunded),
     ):
         asked = state.asked_at(kind)
         if asked is None or kind in state.closed or not absent:
             continue
         if kind is Kind.CLAIM and state.phase not in (Phase.CLAIMING, Phase.REVEALING):
             continue
-        name = own_name if leg is own else ("b" if own_name == "a" else "a")
-        bounds = state.schedule.a if name == "a" else state.schedule.b
+        bounds = _bounds(state, leg)
         yield _Watch(
             asked + reaction + bounds.inclusion + 1,
+            leg.terms.chain,
             Breach(
-                f"bound:inclusion:{name}:{kind}",
+                f"bound:inclusion:{_name(state, leg)}:{kind}",
                 f"our {kind} on {leg.terms.chain} is not in a block within its bound "
                 f"(I {bounds.inclusion} s, R {reaction} s)",
             ),
         )
-    if state.phase in (Phase.CLAIMING, Phase.REVEALING) and not their.settled_as(
-        Settlement.CLAIMED
-    ):
-        name = "b" if own_name == "a" else "a"
-        revealed = state.phase is Phase.REVEALING or state.preimage is not None
-        if revealed:
-            yield _Watch(
-                their.terms.deadline,
-                Breach(
-                    f"deadline:claim:{name}",
-                    f"the deadline on {their.terms.chain} has come and our claim is not final: "
-                    "the asset is at risk",
-                ),
-            )
 
 
-def _finality(name: str, what: str, leg: Leg, bounds: Bounds, end: int) -> _Watch:
-    return _Watch(
-        end + 1,
-        Breach(
-            f"bound:finality:{name}:{what}",
-            f"a {what} on {leg.terms.chain} is not final within its bound (F {bounds.finality} s)",
-        ),
+def _deadline(state: Swap) -> Iterator[_Watch]:
+    their = state.their
+    assert their is not None
+    revealed = state.phase is Phase.REVEALING or (
+        state.phase is Phase.CLAIMING and state.preimage is not None
     )
+    if revealed and not their.settled_as(Settlement.CLAIMED):
+        yield _Watch(
+            their.terms.deadline,
+            None,
+            Breach(
+                f"deadline:claim:{_name(state, their)}",
+                f"the deadline on {their.terms.chain} has come and our claim is not final: "
+                "the asset is at risk",
+            ),
+        )
+
+
+def _name(state: Swap, leg: Leg) -> str:
+    return "a" if leg.terms.chain == state.offer.a.chain else "b"
 
 
 def _clocks(state: Swap, at: At) -> Iterator[Breach]:
@@ -135,7 +198,7 @@ def _clocks(state: Swap, at: At) -> Iterator[Breach]:
             yield Breach(f"bound:frozen:{name}", f"{chain}: {view.frozen}")
 
 
-def _late(state: Swap, at: At) -> Iterator[Breach]:
+def _late(state: Swap) -> Iterator[Breach]:
     """A claim that was first seen later after the deadline than the chain's bounds allow."""
     for name, leg, bounds in (("a", state.a, state.schedule.a), ("b", state.b, state.schedule.b)):
         if leg is None or leg.settled is not Settlement.CLAIMED:

@@ -128,9 +128,12 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """A moment that the swap asked to be woken at has come (``due``: that moment)."""
+    """A moment that the swap asked to be woken at has come: on the gateway's clock, or, where
+    ``chain`` is named, in that chain's time. It stays come, though by the time that this is taken
+    in the clock was set back or a reorg shows an earlier head."""
 
     due: int
+    chain: ChainId | None = None
 
 
 FactBody = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapters.model import Hashlock, LockId, LockTerms, Preimage, Stage
+from adapters.model import Hashlock, LockId, LockTerms, Position, Preimage, Stage
 from relayers.protocol.intents import Intent, Kind
 from relayers.protocol.offer import Acceptance, Offer
 from relayers.protocol.timelocks import Schedule
@@ -49,6 +49,10 @@ ENDS = frozenset(
 )
 
 
+STRANGERS_KEPT = 16
+"""A bound on what others can write into a swap's snapshot: anybody may lock under a hashlock."""
+
+
 class Settlement(StrEnum):
     CLAIMED = "claimed"
     REFUNDED = "refunded"
@@ -56,15 +60,28 @@ class Settlement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One of the two locks, as its chain has shown it so far. Times are the gateway's clock."""
+    """One of the two locks, as its chain has shown it so far. Times are the gateway's clock.
+
+    What a reorg takes away is None again, but the moment at which it was first seen stays: the
+    finality bound counts from there, re-inclusion included.
+    """
 
     lock_id: LockId
     terms: LockTerms
     opened: Stage | None = None
+    """PENDING or FINAL; None while it is not on its chain, as far as is known."""
     opened_at: int = 0
+    opened_by: Position | None = None
+    """Where it was last seen; None also where only its settlement was seen."""
     settled: Settlement | None = None
     settled_stage: Stage | None = None
     settled_at: int = 0
+    settled_by: Position | None = None
+    retracted: Settlement | None = None
+    """The settlement that a reorg took away; ``settled_at`` is when it was first seen."""
+    expired: bool = False
+    """The chain's own time has been seen at or after the deadline. It stays so, though a reorg may
+    show an earlier head afterwards."""
 
     @property
     def open_final(self) -> bool:
@@ -77,6 +94,14 @@ class Leg:
     def settled_as(self, settlement: Settlement) -> bool:
         """Finally, and so."""
         return self.settled is settlement and self.settled_final
+
+    @property
+    def gone(self) -> bool:
+        """Not on its chain, and too late to come: the chain takes no lock after its deadline.
+
+        One that was under way may still surface; then it is not gone any more.
+        """
+        return self.opened is None and self.expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +124,8 @@ class Swap:
     closed: tuple[Kind, ...] = ()
     """Those of them that need no more doing."""
     alerted: tuple[str, ...] = ()
-    strangers: int = 0
-    """Locks seen under this hashlock that are not ours."""
+    strangers: tuple[LockId, ...] = ()
+    """Locks seen under this hashlock that are not ours: the first STRANGERS_KEPT of them."""
     reason: str = ""
     """Why it left the good path, in one sentence."""
     begun: int = 0
@@ -129,6 +154,10 @@ class Swap:
             if asked is kind:
                 return at
         return None
+
+    def waits_for(self, kind: Kind) -> bool:
+        """Asked for, and not closed."""
+        return self.asked_at(kind) is not None and kind not in self.closed
 
     def with_leg(self, leg: Leg) -> Swap:
         if self.a is not None and leg.lock_id == self.a.lock_id:
