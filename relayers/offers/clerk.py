@@ -67,7 +67,7 @@ class PolicyClerk:
         if peer is None or peer.policy is None:
             self._leave(swap, "no acceptance policy for this peer")
             return True
-        now = self._dealing.clock()
+        now = int(self._dealing.clock())
         given = given_within_day(self._dealing.swaps.swaps(), peer.address, now)
         decision: Decision = decide(peer.policy, swap.offer, given, now)
         reasons = "; ".join(decision.reasons)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from adapters.model import Hashlock, LockId
 from adapters.spi import Signer, SigningFailed
+from relayers.clock import Clock
 from relayers.offers import typed_data
 from relayers.offers.chains import TradedChain, TradedChains
 from relayers.offers.peers import Peers
-from relayers.offers.ports import Clock, PutOutcome, Swaps
+from relayers.offers.ports import PutOutcome, Swaps
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.offers.rules import OfferRules
 from relayers.protocol import timelocks
@@ -56,7 +57,7 @@ class Dealing:
         """The latest time that the clock or a head, read now, claims. Raises OfferRefused
         (chain_unavailable; chain_stale; chain_frozen): no deal is begun on a chain in doubt."""
         heads = await asyncio.gather(*(chain.head() for chain in chains))
-        clock = self.clock()
+        clock = int(self.clock())
         for chain, head in zip(chains, heads, strict=True):
             behind = clock - head.time
             if behind > chain.adapter.profile.stale_after:

@@ -11,9 +11,6 @@ from relayers.offers.wire import Hello
 from relayers.protocol.facts import ChainView, FactBody
 from relayers.protocol.state import Ignored, Swap
 
-Clock = Callable[[], int]
-"""The gateway's clock: Unix seconds."""
-
 Chance = Callable[[int], bytes]
 """So many random bytes, from the operating system in a real process."""
 

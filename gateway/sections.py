@@ -1,0 +1,329 @@
+"""The sections of the configuration file, as models: what each key means and what it allows.
+
+The blocks of the chains are checked by their adapters' own models; see ``settings.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from adapters.model import MAX_AMOUNT, AssetId, InvalidValue
+from relayers.offers.policy import Otherwise
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Section(BaseModel):
+    """A block of the file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _secret_reference(text: str) -> str:
+    if re.fullmatch(r"file:.+|env:[A-Za-z_][A-Za-z0-9_]*", text) is None:
+        raise ValueError(
+            "a secret is never written here: give file:PATH or env:NAME, which say where it is"
+        )
+    return text
+
+
+SecretReference = Annotated[str, AfterValidator(_secret_reference)]
+"""``file:PATH`` (its content, less a closing line break) or ``env:NAME``."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class KeySection(Section):
+    """A key, by where it is. A text alone is the URI."""
+
+    uri: str = Field(
+        pattern=r"^[a-z][a-z0-9+-]*:.+$",
+        description="Where the key is, for example keystore:keys/acme.json.",
+    )
+    passphrase: SecretReference | None = Field(
+        default=None, description="file:PATH or env:NAME of the passphrase, where the key has one."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_is_the_uri(cls, value: Any) -> Any:
+        return {"uri": value} if isinstance(value, str) else value
+
+
+class GatewaySection(Section):
+    """Who this gateway is."""
+
+    organisation: Name = Field(description="The organisation's name, as its peers know it.")
+    key: KeySection = Field(
+        description="The secp256k1 key that signs offers; peers pin its address."
+    )
+    swap_key: KeySection = Field(
+        description="The key from which preimages are made. Whoever has it and an offer can claim."
+    )
+
+
+class JournalSection(Section):
+    """The record of all swaps: one file, in one process at a time."""
+
+    path: Path = Field(description="The SQLite file; it is made where there is none.")
+
+
+class BoundsSection(Section):
+    """What this gateway demands of itself; the deadlines of every swap follow from it."""
+
+    reaction: int = Field(ge=0, description="R: seconds in which the gateway reacts.")
+    outage: int = Field(ge=0, description="O: seconds for which it may be down during a swap.")
+
+
+class ListenerSection(Section):
+    """Where to listen."""
+
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: Port = Field(description="The port to listen on.")
+
+
+class ApiSection(ListenerSection):
+    """The HTTP API for this organisation's own users."""
+
+    token: SecretReference = Field(description="file:PATH or env:NAME of the bearer token.")
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate.")
+    tls_key: Path | None = Field(default=None, description="PEM file of its private key.")
+
+    @model_validator(mode="after")
+    def _tls_beyond_loopback(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: give both or neither")
+        if self.tls_certificate is None and self.host not in LOOPBACK:
+            raise ValueError(
+                "without tls_certificate and tls_key the API may only listen on 127.0.0.1: "
+                "the bearer token would travel in the clear"
+            )
+        return self
+
+
+class PeerApiSection(ListenerSection):
+    """Where the other gateways reach this one; always TLS."""
+
+    tls_certificate: Path = Field(description="PEM file of the certificate that peers pin.")
+    tls_key: Path = Field(description="PEM file of its private key.")
+
+
+def _fraction(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        raise ValueError("write a price as text, such as 3/1000 or 1.25, so that it is exact")
+    text = str(value)
+    if re.fullmatch(r"[0-9]{1,80}(/[0-9]{1,80}|\.[0-9]{1,80})?", text) is None:
+        raise ValueError("a price is a fraction such as 3/1000, or a decimal such as 1.25")
+    try:
+        price = Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError("a price cannot have the denominator 0") from None
+    if price <= 0:
+        raise ValueError("a price must be greater than zero")
+    return text
+
+
+def _amount(value: Any) -> Any:
+    if isinstance(value, bool) or re.fullmatch(r"[0-9]{1,78}", str(value)) is None:
+        raise ValueError("an amount is a whole number in the asset's smallest unit")
+    if not 0 < int(value) <= MAX_AMOUNT:
+        raise ValueError("an amount must be from 1 to 2^256 - 1")
+    return str(value)
+
+
+def _asset(value: str) -> str:
+    try:
+        AssetId.parse(value)
+    except InvalidValue as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+Asset = Annotated[str, AfterValidator(_asset)]
+
+
+class RuleSection(Section):
+    """One pair of assets that is exchanged without asking."""
+
+    get: Asset = Field(description="CAIP-19 id of what this gateway gets.")
+    give: Asset = Field(description="CAIP-19 id of what this gateway gives.")
+    price_min: str = Field(
+        description="The least got per given, in smallest units, inclusive: 3/1000 or 1.25."
+    )
+    price_max: str | None = Field(
+        default=None, description="The most got per given, inclusive. Default: no bound."
+    )
+    per_swap: str = Field(description="The most given in one swap, in smallest units.")
+    per_day: str = Field(description="The most given to this peer within 24 hours.")
+
+    @field_validator("price_min", "price_max", mode="before")
+    @classmethod
+    def _price(cls, value: Any) -> Any:
+        return value if value is None else _fraction(value)
+
+    @field_validator("per_swap", "per_day", mode="before")
+    @classmethod
+    def _limit(cls, value: Any) -> Any:
+        return _amount(value)
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.price_max is not None and Fraction(self.price_max) < Fraction(self.price_min):
+            raise ValueError("price_max is below price_min: no offer could ever fit")
+        return self
+
+
+class PolicySection(Section):
+    """When this peer's offers are accepted without asking."""
+
+    rules: tuple[RuleSection, ...] = Field(min_length=1, description="One per pair of assets.")
+    min_time: int = Field(
+        default=0, ge=0, description="Seconds that must be left until leg B's deadline."
+    )
+    max_time: int = Field(
+        default=86_400, ge=1, description="The most seconds for which leg B may be locked."
+    )
+    otherwise: Otherwise = Field(
+        default=Otherwise.ASK,
+        description="What becomes of other offers: ask (a person decides) or decline.",
+    )
+
+
+class PeerSection(Section):
+    """Another organisation's gateway, pinned by URL, key and TLS certificate."""
+
+    name: Name = Field(description="What this organisation calls the peer.")
+    address: str = Field(
+        pattern=r"^0x[0-9a-fA-F]{40}$", description="The peer's gateway key as an address."
+    )
+    url: str = Field(
+        pattern=r"^https://[^/?#\s]+/?$",
+        description="Where its peer listener is, for example https://gateway.example.com:8443.",
+    )
+    tls_ca: Path | None = Field(
+        default=None, description="PEM file of the CA that issued the peer's certificate."
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file of the peer's certificate itself, in place of tls_ca."
+    )
+    policy: PolicySection | None = Field(
+        default=None, description="Without it each offer of this peer waits for a person."
+    )
+
+    @model_validator(mode="after")
+    def _one_trust(self) -> Self:
+        if (self.tls_ca is None) == (self.tls_certificate is None):
+            raise ValueError("give one of tls_ca and tls_certificate: it pins the peer's TLS")
+        return self
+
+
+class OffersSection(Section):
+    """How this gateway deals in offers."""
+
+    valid_for: int = Field(
+        default=300, ge=1, description="Seconds for which an own offer can be taken up."
+    )
+    slack: int = Field(
+        default=30, ge=0, description="Seconds that own deadlines have over what is demanded."
+    )
+    longest: int = Field(
+        default=604_800, ge=1, description="Seconds; no deadline may lie further ahead."
+    )
+    open_per_peer: int = Field(
+        default=100, ge=1, description="Received offers of one peer that may wait at once."
+    )
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogSection(Section):
+    """What is logged, to standard error, as JSON lines."""
+
+    level: LogLevel = Field(default=LogLevel.INFO, description="The least that is logged.")
+
+
+class AuditSection(Section):
+    """The audit log: who commanded what, and what became of it."""
+
+    path: Path | None = Field(
+        default=None, description="The file. Default: beside the journal, ending in .audit.jsonl."
+    )
+
+
+class ChainKeys(Section):
+    """What a chain's block has besides the adapter's own keys."""
+
+    key: KeySection = Field(description="The key that acts on this chain.")
+
+
+class Root(Section):
+    """The configuration of a gateway."""
+
+    gateway: GatewaySection
+    journal: JournalSection
+    bounds: BoundsSection
+    api: ApiSection
+    peer_api: PeerApiSection
+    chains: dict[Name, dict[str, Any]] = Field(
+        min_length=1,
+        description="One block per chain, under the name by which it is called here. `adapter` "
+        "says which adapter's keys it has; `key` is the key that acts on it.",
+    )
+    peers: tuple[PeerSection, ...] = Field(default=(), description="The other gateways.")
+    offers: OffersSection = OffersSection()
+    plugins: tuple[str, ...] = Field(
+        default=(), description="Adapters of other packages that may be loaded."
+    )
+    log: LogSection = LogSection()
+    audit: AuditSection = AuditSection()
+
+    @model_validator(mode="after")
+    def _peers_are_told_apart(self) -> Self:
+        for field in ("name", "address"):
+            seen = [getattr(peer, field).lower() for peer in self.peers]
+            if len(set(seen)) < len(seen):
+                raise ValueError(f"two peers have the same {field}")
+        return self
+
+
+class MetricsSection(ListenerSection):
+    """Where a watchtower shows its health and metrics."""
+
+
+class TowerRoot(Section):
+    """The configuration of a watchtower: it has no key of any party, only its own."""
+
+    organisation: Name = Field(description="Who runs it.")
+    chains: dict[Name, dict[str, Any]] = Field(
+        min_length=2, description="As in a gateway's configuration; `key` pays the fees."
+    )
+    serves: tuple[str, ...] = Field(
+        default=(),
+        description="CAIP-10 accounts whose locks it looks after. Default: everybody's.",
+    )
+    state: Path = Field(description="The file in which it keeps how far it has read.")
+    metrics: MetricsSection | None = Field(default=None, description="Default: none are shown.")
+    plugins: tuple[str, ...] = Field(
+        default=(), description="Adapters of other packages that may be loaded."
+    )
+    log: LogSection = LogSection()

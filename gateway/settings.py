@@ -1,0 +1,339 @@
+"""Reads the configuration: one YAML file and ``ISTHMUS_A__B`` overrides from the environment.
+
+This is the only place that reads the environment or files of configuration. Secrets are not part of
+what is read here: they are named by reference and fetched with `read_secret` where they are used.
+Every error says which key is wrong, where it stands, and what is allowed there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from adapters.model import AccountId, AssetId, ChainId, InvalidValue
+from adapters.registry import AdapterRegistry
+from adapters.spi import AdapterPlugin, ChainSettings, Misconfigured
+from gateway.configuration_tree import Tree, TreeError, overridden, parse_tree
+from gateway.sections import ChainKeys, KeySection, PeerSection, PolicySection, Root, TowerRoot
+from relayers.offers.peers import Peer, PinnedCertificate, TrustedAuthority
+from relayers.offers.policy import Policy, Rule
+from relayers.offers.rules import OfferRules
+from relayers.protocol.timelocks import GatewayBounds
+
+MAX_FILE = 1 << 20
+"""Bytes; no configuration file is longer."""
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; nothing was started. One line per problem."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfiguration:
+    """A chain's block: the adapter's own settings, and the key that acts there."""
+
+    name: str
+    plugin: AdapterPlugin
+    settings: ChainSettings
+    key: KeySection
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """All that a gateway is built from. Paths are absolute."""
+
+    root: Root
+    chains: tuple[ChainConfiguration, ...]
+    folder: Path
+    """Where the file stands; relative paths and key URIs start there."""
+
+    @property
+    def bounds(self) -> GatewayBounds:
+        return GatewayBounds(self.root.bounds.reaction, self.root.bounds.outage)
+
+    @property
+    def rules(self) -> OfferRules:
+        return OfferRules(**self.root.offers.model_dump())
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        return tuple(_peer(section) for section in self.root.peers)
+
+    @property
+    def audit_path(self) -> Path:
+        journal = self.root.journal.path
+        return self.root.audit.path or journal.with_name(journal.name + ".audit.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class TowerSettings:
+    """All that a watchtower is built from. Paths are absolute."""
+
+    root: TowerRoot
+    chains: tuple[ChainConfiguration, ...]
+    folder: Path
+
+    @property
+    def serves(self) -> frozenset[AccountId]:
+        return frozenset(AccountId.parse(text) for text in self.root.serves)
+
+
+def _peer(section: PeerSection) -> Peer:
+    if section.tls_ca is not None:
+        trust: TrustedAuthority | PinnedCertificate = TrustedAuthority(section.tls_ca)
+    else:
+        assert section.tls_certificate is not None, "the model demands one of the two"
+        trust = PinnedCertificate(section.tls_certificate)
+    return Peer(
+        name=section.name,
+        address=bytes.fromhex(section.address[2:]),
+        url=section.url.rstrip("/"),
+        trust=trust,
+        policy=_policy(section.policy) if section.policy is not None else None,
+    )
+
+
+def _policy(section: PolicySection) -> Policy:
+    rules = tuple(
+        Rule(
+            get=AssetId.parse(rule.get),
+            give=AssetId.parse(rule.give),
+            price_min=Fraction(rule.price_min),
+            price_max=Fraction(rule.price_max) if rule.price_max is not None else None,
+            per_swap=int(rule.per_swap),
+            per_day=int(rule.per_day),
+        )
+        for rule in section.rules
+    )
+    return Policy(rules, section.min_time, section.max_time, section.otherwise)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def load_gateway(path: Path, environment: Mapping[str, str] | None = None) -> GatewaySettings:
+    """Reads a gateway's configuration. ``environment``: the process's own by default. Raises
+    ConfigurationError."""
+    reader = _Reader(path, environment)
+    root = reader.validated(Root)
+    return GatewaySettings(root, reader.chains(root), reader.folder)
+
+
+def load_tower(path: Path, environment: Mapping[str, str] | None = None) -> TowerSettings:
+    """Reads a watchtower's configuration. Raises ConfigurationError."""
+    reader = _Reader(path, environment)
+    root = reader.validated(TowerRoot)
+    chains = reader.chains(root)
+    for index, text in enumerate(root.serves):
+        try:
+            account = AccountId.parse(text)
+        except InvalidValue as error:
+            raise ConfigurationError([reader.at(("serves", index), str(error))]) from None
+        if account.chain not in {chain.settings.chain_id() for chain in chains}:
+            why = f"account {account} is on a chain that is not configured here"
+            raise ConfigurationError([reader.at(("serves", index), why)])
+    return TowerSettings(root, chains, reader.folder)
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Reader:
+    def __init__(self, path: Path, environment: Mapping[str, str] | None) -> None:
+        self._file = path
+        self.folder = path.resolve().parent
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE + 1)
+            if len(content) > MAX_FILE:
+                raise ConfigurationError([f"{path}: longer than {MAX_FILE} bytes"])
+            text = content.decode()
+        except OSError as error:
+            raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
+        except UnicodeDecodeError:
+            raise ConfigurationError([f"{path}: not a text in UTF-8"]) from None
+        try:
+            self._tree: Tree = overridden(
+                parse_tree(text), os.environ if environment is None else environment
+            )
+        except TreeError as error:
+            where = f"{path}:{error.line}" if error.line else str(path)
+            raise ConfigurationError([f"{where}: {error}"]) from None
+
+    def at(self, path: tuple[str | int, ...], message: str) -> str:
+        """One problem, as the operator reads it."""
+        line, override = self._tree.where(path)
+        where = override or (f"{self._file}:{line}" if line else str(self._file))
+        key = ".".join(str(part) for part in path)
+        return f"{where}: {key}: {message}" if key else f"{where}: {message}"
+
+    def validated(self, model: type[_Model]) -> _Model:
+        try:
+            root = model.model_validate(self._tree.data)
+        except ValidationError as error:
+            raise ConfigurationError(self._problems(error, model, ())) from None
+        return anchored(root, self.folder)
+
+    def chains(self, root: Root | TowerRoot) -> tuple[ChainConfiguration, ...]:
+        try:
+            registry = AdapterRegistry(root.plugins)
+        except Misconfigured as error:
+            raise ConfigurationError([self.at(("plugins",), str(error))]) from None
+        found: list[ChainConfiguration] = []
+        problems: list[str] = []
+        for name, block in root.chains.items():
+            chain = self._chain(registry, name, block, problems)
+            if chain is not None:
+                found.append(chain)
+        seen: dict[str, str] = {}
+        for chain in found:
+            other = seen.setdefault(chain.settings.chain, chain.name)
+            if other != chain.name:
+                problems.append(
+                    self.at(
+                        ("chains", chain.name, "chain"),
+                        f"{chain.settings.chain} is the chain of {other} already",
+                    )
+                )
+        if problems:
+            raise ConfigurationError(problems)
+        return tuple(found)
+
+    def _chain(
+        self, registry: AdapterRegistry, name: str, block: dict[str, Any], problems: list[str]
+    ) -> ChainConfiguration | None:
+        here = ("chains", name)
+        adapter = block.get("adapter")
+        if not isinstance(adapter, str):
+            problems.append(
+                self.at(here, f"adapter is missing; give one of {', '.join(registry.loadable())}")
+            )
+            return None
+        try:
+            plugin = registry.load(adapter)
+        except Misconfigured as error:
+            problems.append(self.at((*here, "adapter"), str(error)))
+            return None
+        own = {key: block[key] for key in ChainKeys.model_fields if key in block}
+        theirs = {key: value for key, value in block.items() if key not in own}
+        before = len(problems)
+        try:
+            keys = anchored(ChainKeys.model_validate(own), self.folder)
+        except ValidationError as error:
+            problems += self._problems(error, ChainKeys, here)
+        try:
+            settings = anchored(plugin.settings.model_validate(theirs), self.folder)
+            ChainId.parse(settings.chain)
+        except ValidationError as error:
+            problems += self._problems(error, plugin.settings, here, extra=("key",))
+        except InvalidValue as error:
+            problems.append(self.at((*here, "chain"), str(error)))
+        if len(problems) > before:
+            return None
+        return ChainConfiguration(name, plugin, settings, keys.key)
+
+    def _problems(
+        self,
+        error: ValidationError,
+        model: type[BaseModel],
+        prefix: tuple[str | int, ...],
+        extra: tuple[str, ...] = (),
+    ) -> list[str]:
+        found = []
+        for problem in error.errors(include_url=False, include_input=False):
+            place = problem["loc"]
+            message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                allowed = sorted([*_allowed(model, place[:-1]), *(extra if not place[1:] else ())])
+                message = f"there is no such key; allowed here are {', '.join(allowed)}"
+            elif problem["type"] == "missing":
+                message = "is missing"
+                wanted = _description(model, place)
+                message += f": {wanted}" if wanted else ""
+            found.append(self.at((*prefix, *place), message))
+        return found
+
+
+def _field_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        model = _field_model(argument)
+        if model is not None:
+            return model
+    return None
+
+
+def _model_at(model: type[BaseModel], place: tuple[str | int, ...]) -> type[BaseModel]:
+    for part in place:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = _field_model(field.annotation) or model
+    return model
+
+
+def _allowed(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    return list(_model_at(model, place).model_fields)
+
+
+def _description(model: type[BaseModel], place: tuple[str | int, ...]) -> str | None:
+    field = _model_at(model, place[:-1]).model_fields.get(str(place[-1])) if place else None
+    return field.description if field is not None else None
+
+
+def anchored(model: _Model, folder: Path) -> _Model:
+    """The same model with every relative path, in it or below it, made to start in the folder."""
+    changed = {
+        name: _anchor(getattr(model, name), folder, name) for name in type(model).model_fields
+    }
+    return model.model_copy(update=changed)
+
+
+def _anchor(value: Any, folder: Path, name: str) -> Any:
+    match value:
+        case Path():
+            return folder / value
+        case BaseModel():
+            return anchored(value, folder)
+        case tuple():
+            return tuple(_anchor(item, folder, name) for item in value)
+        case dict():
+            return {key: _anchor(item, folder, str(key)) for key, item in value.items()}
+        case str() if name in ("passphrase", "token") and value.startswith("file:"):
+            return f"file:{folder / value.removeprefix('file:')}"
+        case _:
+            return value
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def read_secret(
+    reference: str, field: str, environment: Mapping[str, str] | None = None
+) -> SecretStr:
+    """Fetches what ``file:PATH`` or ``env:NAME`` refers to. Raises ConfigurationError, which names
+    the reference and never its content."""
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        value = (os.environ if environment is None else environment).get(place)
+        if not value:
+            raise ConfigurationError([f"{field}: the environment has no {place}; set it"])
+        return SecretStr(value)
+    try:
+        value = Path(place).read_text().removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
+        raise ConfigurationError([f"{field}: {place} cannot be read: {why}"]) from None
+    if not value:
+        raise ConfigurationError([f"{field}: {place} is empty; write the secret into it"])
+    return SecretStr(value)
