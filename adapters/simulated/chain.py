@@ -264,6 +264,11 @@ class SimulatedChain:
 
         return end
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now; a stream that was closed must not."""
+        return len(self._listeners)
+
     def _changed(self) -> None:
         for listener in tuple(self._listeners.values()):
             listener()
