@@ -13,7 +13,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import Annotated, Any, NewType
 
 MAX_AMOUNT = 2**256 - 1
 
@@ -110,6 +110,22 @@ def _shown(text: object) -> str:
 
 
 # --- assets and amounts --------------------------------------------------------------------------
+
+
+class _DecimalText:
+    """Marks integers that pydantic writes into JSON as decimal text: many readers of JSON keep no
+    more than 53 bits of a number. Plain numbers are read as well."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.int_schema(
+            serialization=core_schema.to_string_ser_schema(when_used="json")
+        )
+
+
+Amount = Annotated[int, _DecimalText()]
+"""An integer in an asset's smallest unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +285,7 @@ class LockTerms:
     sender: AccountId
     recipient: AccountId
     asset: AssetId
-    amount: int
+    amount: Amount
     hashlock: Hashlock
     deadline: int
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from adapters.model import (
     AccountId,
+    Amount,
     AssetId,
     ChainId,
     Hashlock,
@@ -33,7 +34,7 @@ class OfferedLeg:
     chain: ChainId
     contract: str
     asset: AssetId
-    amount: int
+    amount: Amount
     account: AccountId
     deadline: int
 

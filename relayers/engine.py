@@ -1,0 +1,455 @@
+"""The engine: takes facts from the journal, steps swaps with them, writes what follows, tells it.
+
+One engine owns one journal and is the only one to step its swaps. Whatever happens comes in as a
+fact through ``put`` and ``observe``; whatever is to be done goes out as an intent to the listeners,
+after it was written. Opening restores the snapshots, the open intents and the heads; what was in
+the inbox is then taken up as if it had just come. There is no other recovery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+from adapters.model import ChainId, Hashlock, Head
+from relayers.clock import Clock
+from relayers.journal.opened import opened
+from relayers.journal.port import (
+    Answer,
+    ChainCursor,
+    Consumption,
+    Dropped,
+    FactEntry,
+    Held,
+    Journal,
+    Stepped,
+    StoredEvent,
+    StoredFact,
+    Taken,
+    Unreadable,
+)
+from relayers.protocol.facts import At, ChainView, Fact, FactBody, Woken
+from relayers.protocol.intents import Intent
+from relayers.protocol.state import Ignored, Swap
+from relayers.protocol.swap import Wake, step, wakes
+from relayers.timers import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a fact: the swap after it, and why it moved nothing where it did not."""
+
+    state: Swap | None
+    ignored: Ignored | None = None
+    detail: str = ""
+
+
+class Quarantined(Exception):
+    """The swap has a fact that could not be processed; an operator must replay or drop it."""
+
+    def __init__(self, key: Hashlock, reason: str) -> None:
+        super().__init__(f"swap {key.hex()} is in quarantine: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class EngineStopped(Exception):
+    """The engine does not run, or stopped before the fact was dealt with. If the fact was stored
+    it is dealt with at the next start."""
+
+
+class IntentListener(Protocol):
+    """Told of intents in the order in which they were written. Must neither block nor raise."""
+
+    def opened(self, intent: Intent) -> None: ...
+
+    def closed(self, intent: str) -> None: ...
+
+
+class Engine:
+    """``recheck``: seconds after which the gateway's clock is read again at the latest, so that a
+    clock that was set does not keep a timer waiting. ``batch``: the most facts in one commit."""
+
+    def __init__(
+        self, journal: Journal, clock: Clock, *, recheck: float = 5.0, batch: int = 256
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._recheck = recheck
+        self._batch = batch
+        self._swaps: dict[Hashlock, Swap] = {}
+        self._intents: dict[str, Intent] = {}
+        self._views: dict[ChainId, ChainView] = {}
+        self._held: dict[Hashlock, list[Held]] = {}
+        self._timers = Timers()
+        self._listeners: list[IntentListener] = []
+        self._waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
+        self._heeded: dict[str, Wake] = {}
+        """The wakes on their way through the inbox, by fact id."""
+        self._moment: At | None = None
+        self._stepping = asyncio.Lock()
+        self._ring = asyncio.Event()
+        self._news = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._stopped: EngineStopped | None = None
+
+    @classmethod
+    async def open(
+        cls, journal: Journal, clock: Clock, *, recheck: float = 5.0, batch: int = 256
+    ) -> Self:
+        """An engine as it was when the journal was last written. Raises JournalError."""
+        engine = cls(journal, clock, recheck=recheck, batch=batch)
+        engine._views = {view.head.chain: view for view in await journal.chains()}
+        for state in await journal.snapshots():
+            engine._swaps[state.hashlock] = state
+            engine._timers.schedule(state.hashlock, wakes(state))
+        engine._intents = {intent.id: intent for intent in await journal.intents()}
+        for held in await journal.held():
+            engine._held.setdefault(held.fact.key, []).append(held)
+        return engine
+
+    async def run(self) -> None:
+        """Runs until it is cancelled. Raises JournalError where the journal fails: then nothing
+        more may be done, and the process is to be started anew."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._consume(), name="engine: facts")
+                tasks.create_task(self._wake(), name="engine: timers")
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopped = EngineStopped("the engine has stopped; start the gateway again")
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_exception(self._stopped)
+
+    # --- what is known -----------------------------------------------------------------------
+
+    def swap(self, key: Hashlock) -> Swap | None:
+        return self._swaps.get(key)
+
+    def swaps(self) -> Sequence[Swap]:
+        return tuple(self._swaps.values())
+
+    def intents(self) -> Sequence[Intent]:
+        """What is open now."""
+        return tuple(self._intents.values())
+
+    def views(self) -> Mapping[ChainId, ChainView]:
+        return self._views
+
+    def quarantined(self) -> Mapping[Hashlock, Sequence[Held]]:
+        """Each swap that is held, with its facts in their order and the reason of the first."""
+        return self._held
+
+    async def history(self, key: Hashlock) -> Sequence[Taken]:
+        return await self._journal.history(key)
+
+    def moment(self) -> At:
+        """The gateway's clock and the newest heads, as the next fact will meet them."""
+        clock = int(self._clock())
+        if self._moment is None or self._moment.clock != clock:
+            views = sorted(self._views.values(), key=lambda view: view.head.chain)
+            self._moment = At(clock, tuple(views))
+        return self._moment
+
+    async def follow(
+        self, after: int = 0, key: Hashlock | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """User events with a number above ``after``: those stored, then those to come. Endless."""
+        while True:
+            news = self._news
+            events = await self._journal.events(after, self._batch, key)
+            for event in events:
+                after = event.number
+                yield event
+            if not events:
+                await news.wait()
+
+    def listen(self, listener: IntentListener) -> None:
+        """Tells the listener of intents from now on; those open already are in ``intents()``."""
+        self._listeners.append(listener)
+
+    # --- what comes in -----------------------------------------------------------------------
+
+    async def put(
+        self, key: Hashlock, body: FactBody, fact_id: str, *, answer: Answer | None = None
+    ) -> Outcome:
+        """Stores a fact, durably, and returns what became of it.
+
+        The same fact id again changes nothing: the swap as it is now comes back, ignored as
+        KNOWN_ALREADY. ``answer`` is stored with the fact, in one. Cancelling leaves a stored fact
+        stored. Raises Quarantined, EngineStopped, JournalError.
+        """
+        if key in self._held:
+            raise Quarantined(key, self._held[key][0].reason)
+        waiter = self._waiter(fact_id)
+        try:
+            entry = FactEntry(fact_id, key, body)
+            (appended,) = await self._journal.append((entry,), answer=answer)
+            if appended.consumed:
+                # It may have been written and not told yet: what steps now tells before it ends.
+                async with self._stepping:
+                    state = self._swaps.get(key)
+                return Outcome(state, Ignored.KNOWN_ALREADY, "this was taken in before")
+            return await waiter
+        finally:
+            self._forget(fact_id, waiter)
+
+    async def observe(
+        self, head: Head, entries: Sequence[FactEntry] = (), cursor: ChainCursor | None = None
+    ) -> None:
+        """Takes in what a chain has shown: its newest head, facts, and how far it was read.
+
+        Returns when the facts were dealt with, so that a reader never runs ahead of the engine.
+        Raises EngineStopped, JournalError.
+        """
+        self._see(head)
+        if entries or cursor is not None:
+            last = entries[-1].id if entries else ""
+            waiter = self._waiter(last)
+            try:
+                appended = await self._journal.append(entries, cursor=cursor)
+                if any(not one.consumed for one in appended):
+                    # Facts are dealt with in their order; only the last must be waited for, unless
+                    # it was known already.
+                    if appended[-1].consumed:
+                        async with self._stepping:
+                            pass
+                    else:
+                        await waiter
+            except Quarantined:
+                pass  # Held, with its reason; other swaps flow on.
+            finally:
+                self._forget(last, waiter)
+        self._ring.set()
+
+    def update_view(self, head: Head) -> None:
+        """Makes this the newest head of its chain, from whoever has just read it."""
+        self._see(head)
+        self._ring.set()
+
+    def _see(self, head: Head) -> None:
+        view = self._views.get(head.chain)
+        if view is None or view.head != head:
+            self._views[head.chain] = ChainView(head, view.frozen if view is not None else None)
+            self._changed()
+
+    def _changed(self) -> None:
+        self._moment = None
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def reached(self, chain: ChainId, time: int) -> None:
+        """Returns when the newest head of a chain has this time or a later one."""
+        while True:
+            moved = self._moved
+            view = self._views.get(chain)
+            if view is not None and view.head.time >= time:
+                return
+            await moved.wait()
+
+    async def freeze(self, head: Head, reason: str) -> None:
+        """Stops new locks and new reveals on the head's chain, until ``unfreeze``. Every open swap
+        on it is looked at, and says so. The first reason stays."""
+        view = self._views.get(head.chain)
+        if view is not None and view.frozen is not None:
+            return
+        self._views[head.chain] = ChainView(head, reason)
+        self._changed()
+        await self._journal.set_frozen(self._views[head.chain])
+        await self.look(head.chain)
+
+    async def unfreeze(self, chain: ChainId) -> None:
+        """An operator's word that a chain can be trusted again. Raises KeyError for a chain that
+        was never seen."""
+        view = replace(self._views[chain], frozen=None)
+        self._views[chain] = view
+        self._changed()
+        await self._journal.set_frozen(view)
+        await self.look(chain)
+
+    async def look(self, chain: ChainId) -> None:
+        """Looks at every open swap that uses a chain again, because something about it changed
+        that no fact tells, such as a head that has become stale."""
+        clock = self._clock()
+        entries = [
+            FactEntry(f"{key.hex()}/look/{chain}/{clock}", key, Woken(int(clock)))
+            for key, state in self._swaps.items()
+            if not state.ended and chain in (state.offer.a.chain, state.offer.b.chain)
+        ]
+        if entries:
+            await self._journal.append(entries)
+
+    def _waiter(self, fact_id: str) -> asyncio.Future[Outcome]:
+        if self._stopped is not None:
+            raise self._stopped
+        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(fact_id, []).append(waiter)
+        return waiter
+
+    def _forget(self, fact_id: str, waiter: asyncio.Future[Outcome]) -> None:
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()  # taken note of, also where nobody awaits it any more
+        waiters = self._waiters.get(fact_id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[fact_id]
+
+    # --- quarantine --------------------------------------------------------------------------
+
+    async def replay(self, key: Hashlock) -> bool:
+        """Processes the held facts of a swap once more, in their order. True where the swap is out
+        of quarantine after it."""
+        async with self._stepping:
+            held = self._held.pop(key, [])
+            await self._process([one.fact for one in held])
+            return key not in self._held
+
+    async def drop(self, key: Hashlock, reason: str) -> bool:
+        """Gives up the first held fact of a swap, for the record with a reason, and replays the
+        rest. True where the swap is out of quarantine after it. Raises KeyError where it was not
+        in it."""
+        async with self._stepping:
+            first, *rest = self._held[key]
+            await self._journal.commit((Dropped(first.fact, reason),))
+            del self._held[key]
+            await self._process([one.fact for one in rest])
+            return key not in self._held
+
+    # --- the loops ---------------------------------------------------------------------------
+
+    async def _consume(self) -> None:
+        while True:
+            facts = await self._journal.take(self._batch)
+            async with self._stepping:
+                await self._process(facts)
+
+    async def _process(self, facts: Sequence[StoredFact]) -> None:
+        """Steps, writes and tells a batch. The lock must be held."""
+        if not facts:
+            return
+        states: dict[Hashlock, Swap] = {}
+        held: dict[Hashlock, str] = {}
+        consumptions: list[Consumption] = []
+        for fact in facts:
+            consumption = self._step(fact, states, held)
+            consumptions.append(consumption)
+        events = await self._journal.commit(consumptions)
+        for consumption in consumptions:
+            self._tell(consumption)
+        if events:
+            self._news.set()
+            self._news = asyncio.Event()
+
+    def _step(
+        self, fact: StoredFact, states: dict[Hashlock, Swap], held: dict[Hashlock, str]
+    ) -> Consumption:
+        """``states`` and ``held`` are what this batch has made so far of the swaps it touched."""
+        key = fact.key
+        if key in held:
+            return Held(fact, held[key])
+        if key in self._held:
+            return Held(fact, "an earlier fact of this swap is held")
+        if isinstance(fact.body, Unreadable):
+            held[key] = "an earlier fact of this swap is held"
+            return Held(fact, fact.body.reason)
+        state = states.get(key)
+        if state is None:
+            state = self._swaps.get(key)
+        at = self.moment()
+        try:
+            move = step(state, Fact(fact.body, at))
+        except Exception as error:  # noqa: BLE001 - a fault in one swap must not stop the others
+            held[key] = "an earlier fact of this swap is held"
+            # The class alone: an error's text may quote what it stumbled over.
+            return Held(fact, f"{type(fact.body).__name__} could not be processed: {_name(error)}")
+        if move.state is not None:
+            states[key] = move.state
+        return Stepped(fact, at, move)
+
+    def _tell(self, consumption: Consumption) -> None:
+        fact = consumption.fact
+        match consumption:
+            case Stepped(_, at, move):
+                wake = self._heeded.pop(fact.id, None)
+                if move.state is not None:
+                    if move.state is not self._swaps.get(fact.key) or wake is not None:
+                        self._schedule(move.state, wake, at)
+                    self._swaps[fact.key] = move.state
+                for ident in move.closed:
+                    if self._intents.pop(ident, None) is not None:
+                        for listener in self._listeners:
+                            listener.closed(ident)
+                for intent in opened(move):
+                    self._intents[intent.id] = intent
+                    for listener in self._listeners:
+                        listener.opened(intent)
+                self._answer(fact.id, Outcome(move.state, move.ignored, move.detail))
+            case Held(_, reason):
+                self._held.setdefault(fact.key, []).append(consumption)
+                self._answer(fact.id, Quarantined(fact.key, reason))
+            case Dropped():
+                pass
+
+    def _schedule(self, state: Swap, wake: Wake | None, at: At) -> None:
+        key = state.hashlock
+        if wake is not None and not _come(wake, at):
+            self._timers.again(key, wake.chain, wake.at)
+        self._timers.schedule(key, wakes(state))
+        self._ring.set()
+
+    def _answer(self, fact_id: str, outcome: Outcome | Quarantined) -> None:
+        for waiter in self._waiters.pop(fact_id, ()):
+            if waiter.done():
+                continue
+            if isinstance(outcome, Quarantined):
+                waiter.set_exception(outcome)
+            else:
+                waiter.set_result(outcome)
+
+    async def _wake(self) -> None:
+        while True:
+            self._ring.clear()
+            clock = self._clock()
+            due = self._timers.due(None, int(clock))
+            for chain, view in self._views.items():
+                due.extend(self._timers.due(chain, view.head.time))
+            if due:
+                await self._journal.append(tuple(self._woken(due, clock)))
+            soonest = self._timers.next_by_clock()
+            pause = self._recheck if soonest is None else min(self._recheck, soonest - clock)
+            try:
+                async with asyncio.timeout(max(0.0, pause)):
+                    await self._ring.wait()
+            except TimeoutError:
+                pass
+
+    def _woken(self, due: Iterable[tuple[Hashlock, Wake]], clock: float) -> Iterable[FactEntry]:
+        for key, wake in due:
+            # The clock makes it another fact each time: a wake that came too soon comes again.
+            ident = f"{key.hex()}/woken/{wake.chain or 'clock'}/{wake.at}/{clock}"
+            self._heeded[ident] = wake
+            yield FactEntry(ident, key, Woken(wake.at))
+
+
+def _come(wake: Wake, at: At) -> bool:
+    """Whether the wake's time had come when it was looked at."""
+    if wake.chain is None:
+        return at.clock >= wake.at
+    view = at.view(wake.chain)
+    return view is not None and view.head.time >= wake.at
+
+
+def _name(error: Exception) -> str:
+    """The class of an error and where it was raised; never its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{where}"
