@@ -80,8 +80,7 @@ _TABLE: dict[Step, dict[StatusCode, type[AdapterError]]] = {
         # the gateway's own limit, or no orderer known to it: before anything was sent
         StatusCode.RESOURCE_EXHAUSTED: NotSent,
         StatusCode.NOT_FOUND: NotSent,
-        # the orderers' word, not silence
-        StatusCode.ABORTED: NotSent,
+        StatusCode.FAILED_PRECONDITION: NotSent,
     },
     Step.COMMIT_STATUS: {},
     Step.EVENTS: {
@@ -190,7 +189,7 @@ def _status_message() -> Any:
         label=descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED,
         type_name=".google.protobuf.Any",
     )
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("isthmus.Status"))
 
 

@@ -8,7 +8,7 @@ organisation's peer is never asked what the ledger holds.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -177,7 +177,7 @@ class Gateway:
 
         return await self._round(Step.COMMIT_STATUS, call)
 
-    async def chaincode_events(self, block: int, after: str) -> AsyncIterator[BlockEvents]:
+    async def chaincode_events(self, block: int, after: str) -> AsyncGenerator[BlockEvents, None]:
         """The chaincode's events from a block on, in it only those behind transaction ``after``
         (empty: all of it). Endless. Raises Unavailable, Misconfigured."""
         inner: bytes = gateway_pb2.ChaincodeEventsRequest(
@@ -242,8 +242,8 @@ class Gateway:
             self._preferred = (self._preferred + 1) % len(self._peers)
 
     def _error(self, step: Step, error: grpc.aio.AioRpcError) -> AdapterError:
-        trailer = dict(error.trailing_metadata() or ())
-        details = read_details(trailer.get("grpc-status-details-bin"))
+        metadata: Any = error.trailing_metadata() or ()
+        details = read_details(dict(metadata).get("grpc-status-details-bin"))
         return error_of(
             self._name, Failure(step, error.code(), error.details() or "no reason given", details)
         )
@@ -262,7 +262,7 @@ async def connect(
         yield Gateway(name, settings, reader, peers, clock)
     finally:
         for peer in peers:
-            await peer.channel.close()
+            await peer.channel.close(None)
 
 
 def _channel(name: str, settings: FabricSettings, endpoint: GatewayEndpoint) -> grpc.aio.Channel:

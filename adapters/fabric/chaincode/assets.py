@@ -25,6 +25,22 @@ class RegisteredAsset:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Which holdings to spend (none named: any), and in how many parts to write the rest."""
+
+    named: tuple[str, ...]
+    parts: int
+
+
+def read_spend(named: str, parts: str) -> Spend:
+    """``named``: a JSON list of holdings. Raises Refused."""
+    return Spend(
+        arguments.string_list(named, "holdings", holdings.MAX_INPUTS),
+        arguments.integer(parts, "parts", 1, holdings.MAX_PARTS),
+    )
+
+
 async def register(ledger: Ledger, caller: str, name: str, symbol: str, decimals: str) -> bytes:
     """Registers an asset whose issuer is the caller. A name is given once. Raises Refused."""
     asset = arguments.asset_name(name)
@@ -53,20 +69,19 @@ async def issue(ledger: Ledger, caller: str, name: str, to: str, amount: str) ->
     if total > MAX_AMOUNT:
         raise arguments.bad(f"amount would bring the supply of asset {asset} above 2^256 - 1")
     await ledger.put(key_of("supply", asset), str(total).encode())
-    await holdings.give(ledger, asset, recipient, more, 1)
+    await holdings.give(ledger, asset, recipient, more, holdings.RECEIVED)
     return str(total).encode()
 
 
 async def transfer(
-    ledger: Ledger, caller: str, name: str, to: str, amount: str, named: str
+    ledger: Ledger, caller: str, name: str, to: str, amount: str, spend: Spend
 ) -> bytes:
-    """Moves an amount from the caller. ``named``: a JSON list of holdings, [] for any."""
+    """Moves an amount from the caller. Raises Refused."""
     asset = arguments.asset_name(name)
     recipient = arguments.address(to, "to")
     moved = arguments.amount(amount)
-    chosen = arguments.string_list(named, "holdings", holdings.MAX_INPUTS)
-    await holdings.take(ledger, asset, caller, moved, chosen)
-    await holdings.give(ledger, asset, recipient, moved, 1)
+    await holdings.take(ledger, asset, caller, moved, spend.named, spend.parts)
+    await holdings.give(ledger, asset, recipient, moved, holdings.RECEIVED)
     return b"true"
 
 

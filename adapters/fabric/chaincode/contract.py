@@ -5,20 +5,23 @@
     clock()                                  -> this endorser's own clock, Unix seconds (evaluate)
     register_asset(name, symbol, decimals)   the caller becomes its issuer
     issue(name, to, amount)
-    transfer(name, to, amount, holdings)
+    transfer(name, to, amount, holdings, parts)
     adopt_token(chaincode, symbol, decimals) see tokens.py
     asset(asset)                             -> {symbol, decimals[, issuer]}
     supply(name)                             -> amount
     balance(asset, account)                  -> amount
-    holdings(name, account, amount, excluded) -> names of holdings worth the amount
-    lock(recipient, asset, amount, hashlock, deadline, holdings)   the caller is the sender
+    holdings(name, account, amount, excluded)
+                                             -> {holdings, of}: names of some worth the amount,
+                                                and how many the account has
+    lock(recipient, asset, amount, hashlock, deadline, holdings, parts)
+                                             the caller is the sender
     claim(lock_id, preimage)
     refund(lock_id)
     lock_record(lock_id)                     -> the record, null where there is none
 
 ``asset`` is asset:NAME or token:CHAINCODE, ``name`` a registered asset's; amounts are decimal text
 in smallest units; hashes, ids and preimages 64 lower-case hex digits; holdings and excluded JSON
-lists of names. Answers are JSON.
+lists of names ([]: any); parts says in how many holdings to write the rest. Answers are JSON.
 """
 
 from __future__ import annotations
@@ -61,13 +64,13 @@ class Contract:
             "clock": _Function(0, self._own_clock),
             "register_asset": _Function(3, self._register),
             "issue": _Function(3, self._issue),
-            "transfer": _Function(4, self._transfer),
+            "transfer": _Function(5, self._transfer),
             "adopt_token": _Function(3, self._adopt),
             "asset": _Function(1, self._asset),
             "supply": _Function(1, self._supply),
             "balance": _Function(2, self._balance),
             "holdings": _Function(4, self._holdings),
-            "lock": _Function(6, self._lock),
+            "lock": _Function(7, self._lock),
             "claim": _Function(2, self._claim),
             "refund": _Function(1, self._refund),
             "lock_record": _Function(1, self._record),
@@ -121,14 +124,17 @@ class Contract:
     async def _holdings(
         self, ledger: Ledger, name: str, account: str, amount: str, excluded: str
     ) -> bytes:
-        chosen = await holdings.choose(
+        asset = arguments.asset_name(name)
+        await assets.registered(ledger, asset)
+        choice = await holdings.choose(
             ledger,
-            arguments.asset_name(name),
+            asset,
             arguments.address(account, "account"),
             arguments.amount(amount),
             arguments.string_list(excluded, "excluded", 10_000),
         )
-        return arguments.encode([holding.id for holding in chosen])
+        names = [holding.id for holding in choice.holdings]
+        return arguments.encode({"holdings": names, "of": choice.of})
 
     async def _record(self, ledger: Ledger, lock_id: str) -> bytes:
         return await locks.record_of(ledger, LockId(arguments.bytes32(lock_id, "lock_id")))
@@ -143,9 +149,12 @@ class Contract:
         await self._directly(ledger)
         return await assets.issue(ledger, _caller(ledger), name, to, amount)
 
-    async def _transfer(self, ledger: Ledger, name: str, to: str, amount: str, named: str) -> bytes:
+    async def _transfer(
+        self, ledger: Ledger, name: str, to: str, amount: str, named: str, parts: str
+    ) -> bytes:
+        spend = assets.read_spend(named, parts)
         await self._directly(ledger)
-        return await assets.transfer(ledger, _caller(ledger), name, to, amount, named)
+        return await assets.transfer(ledger, _caller(ledger), name, to, amount, spend)
 
     async def _lock(
         self,
@@ -156,6 +165,7 @@ class Contract:
         hashlock: str,
         deadline: str,
         named: str,
+        parts: str,
     ) -> bytes:
         terms = locks.Terms(
             _caller(ledger),
@@ -165,9 +175,9 @@ class Contract:
             arguments.hashlock(hashlock),
             arguments.integer(deadline, "deadline", 1, 2**63 - 1),
         )
-        chosen = arguments.string_list(named, "holdings", holdings.MAX_INPUTS)
+        spend = assets.read_spend(named, parts)
         settings, now = await self._in_time(ledger)
-        return await locks.open_lock(ledger, settings, now, terms, chosen)
+        return await locks.open_lock(ledger, settings, now, terms, spend)
 
     async def _claim(self, ledger: Ledger, lock_id: str, preimage: str) -> bytes:
         lock = LockId(arguments.bytes32(lock_id, "lock_id"))

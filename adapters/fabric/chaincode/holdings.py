@@ -28,6 +28,12 @@ from adapters.fabric.chaincode.refusal import Reason, Refused
 MAX_INPUTS = 64
 """How many holdings one transaction may spend."""
 
+MAX_PARTS = 16
+"""In how many holdings a transaction may write what is left over."""
+
+RECEIVED = MAX_PARTS
+"""Index of the holding that a transaction gives to somebody; the parts come before it."""
+
 _KIND = "holding"
 
 
@@ -37,21 +43,33 @@ class Holding:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Holdings to spend, of so many that the account has."""
+
+    holdings: tuple[Holding, ...]
+    of: int
+
+
 async def give(ledger: Ledger, asset: str, account: str, amount: int, index: int) -> None:
     """Writes a new holding. ``index`` tells apart the holdings that one transaction makes."""
     key = key_of(_KIND, asset, account, f"{ledger.transaction}.{index}")
     await ledger.put(key, str(amount).encode())
 
 
-async def take(ledger: Ledger, asset: str, account: str, amount: int, named: Sequence[str]) -> None:
-    """Spends holdings worth the amount and writes what is left over as a new one (index 0).
+async def take(
+    ledger: Ledger, asset: str, account: str, amount: int, named: Sequence[str], parts: int
+) -> None:
+    """Spends holdings worth the amount and writes what is left over as new ones.
 
+    The rest comes in up to ``parts`` holdings, none smaller than the amount itself: an account
+    that moves much at once spreads what it has over many, so that its own moves do not meet.
     Raises Refused where a named holding is not the account's, or all are worth less.
     """
     if named:
         spent = [await _holding(ledger, asset, account, name) for name in named]
     else:
-        spent = list(await choose(ledger, asset, account, amount, ()))
+        spent = list((await choose(ledger, asset, account, amount, ())).holdings)
     total = sum(holding.amount for holding in spent)
     if total < amount:
         raise Refused(
@@ -60,28 +78,36 @@ async def take(ledger: Ledger, asset: str, account: str, amount: int, named: Seq
         )
     for holding in spent:
         await ledger.delete(key_of(_KIND, asset, account, holding.id))
-    if total > amount:
-        await give(ledger, asset, account, total - amount, 0)
+    for index, part in enumerate(_split(total - amount, amount, parts)):
+        await give(ledger, asset, account, part, index)
+
+
+def _split(rest: int, least: int, parts: int) -> list[int]:
+    if rest == 0:
+        return []
+    count = max(1, min(parts, rest // least))
+    return [rest // count + (1 if index < rest % count else 0) for index in range(count)]
 
 
 async def choose(
     ledger: Ledger, asset: str, account: str, amount: int, excluded: Collection[str]
-) -> Sequence[Holding]:
+) -> Choice:
     """Holdings worth the amount: the smallest single one that suffices, else the largest first.
 
     Raises Refused where MAX_INPUTS of them are worth less.
     """
-    free = sorted([h for h in await _all(ledger, asset, account) if h.id not in excluded])
+    there = await _all(ledger, asset, account)
+    free = sorted(holding for holding in there if holding.id not in excluded)
     for holding in free:
         if holding.amount >= amount:
-            return (holding,)
+            return Choice((holding,), len(there))
     chosen: list[Holding] = []
     total = 0
     for holding in reversed(free[-MAX_INPUTS:]):
         chosen.append(holding)
         total += holding.amount
         if total >= amount:
-            return tuple(chosen)
+            return Choice(tuple(chosen), len(there))
     if len(free) > MAX_INPUTS:
         raise Refused(
             Reason.INSUFFICIENT_BALANCE,

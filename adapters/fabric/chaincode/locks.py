@@ -122,7 +122,7 @@ async def open_lock(
     settings: Configuration,
     now: int,
     terms: Terms,
-    named: tuple[str, ...],
+    spend: assets.Spend,
 ) -> bytes:
     """Locks the sender's asset. ``now``: the transaction's time in nanoseconds. Raises Refused."""
     if terms.deadline * NANOSECONDS <= now:
@@ -137,7 +137,14 @@ async def open_lock(
     match terms.asset.kind:
         case "asset":
             await assets.registered(ledger, terms.asset.name)
-            await holdings.take(ledger, terms.asset.name, terms.sender, terms.amount, named)
+            await holdings.take(
+                ledger,
+                terms.asset.name,
+                terms.sender,
+                terms.amount,
+                spend.named,
+                spend.parts,
+            )
         case _:
             await tokens.deposit(ledger, settings, terms.asset.name, lock, terms.amount)
     record = terms.fields() | {"lock_id": lock.hex(), "state": "open"}
@@ -205,7 +212,7 @@ async def _pay(
 ) -> None:
     match terms.asset.kind:
         case "asset":
-            await holdings.give(ledger, terms.asset.name, to, terms.amount, 1)
+            await holdings.give(ledger, terms.asset.name, to, terms.amount, holdings.RECEIVED)
         case _:
             await tokens.pay_out(ledger, settings, terms.asset.name, lock, to, terms.amount)
 

@@ -1,0 +1,150 @@
+"""Lock events as notices, from the Gateway's stream of chaincode events.
+
+A cursor is ``<block>:<block hash>:<transaction>``: the place of the last event that was told, or
+``<first block>::`` before there was one. The stream resumes in that block, behind that transaction.
+The block's hash is compared first: Fabric never takes a block back, so another hash means another
+ledger under the old name, which is a finality violation, and the stream begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from adapters.fabric.gateway import BlockEvents, Gateway
+from adapters.fabric.ledger import LedgerReader
+from adapters.fabric.lock_codec import Garbage, LockCodec
+from adapters.model import (
+    Cursor,
+    FinalityViolation,
+    Head,
+    InvalidValue,
+    Notice,
+    Observation,
+    Position,
+    Stage,
+)
+from adapters.spi import Unavailable
+
+_CURSOR = re.compile(r"([0-9]{1,18}):(?:([0-9a-f]{64}):([0-9a-f]{64})|:)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    block: int
+    block_hash: bytes = b""
+    transaction: str = ""
+
+    def cursor(self) -> Cursor:
+        return Cursor(f"{self.block}:{self.block_hash.hex()}:{self.transaction}")
+
+
+def _read_cursor(cursor: Cursor) -> _Place:
+    match = _CURSOR.fullmatch(cursor.text)
+    if match is None:
+        raise InvalidValue("the cursor is not one of a Fabric event stream")
+    return _Place(int(match[1]), bytes.fromhex(match[2] or ""), match[3] or "")
+
+
+class EventStream:
+    """One stream; ``notices`` may be called once."""
+
+    def __init__(
+        self,
+        name: str,
+        gateway: Gateway,
+        ledger: LedgerReader,
+        codec: LockCodec,
+        head: Callable[[], Awaitable[Head]],
+        *,
+        first_block: int,
+        poll_interval: float,
+    ) -> None:
+        self._name = name
+        self._gateway = gateway
+        self._ledger = ledger
+        self._codec = codec
+        self._ask_head = head
+        self._first_block = first_block
+        self._poll_interval = poll_interval
+        self._told: Head | None = None
+
+    async def notices(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
+        """Raises Unavailable, Misconfigured; InvalidValue where the cursor is of another kind."""
+        place = _Place(self._first_block) if cursor is None else _read_cursor(cursor)
+        violation = await self._violation(place)
+        if violation is not None:
+            place = _Place(self._first_block)
+            yield Notice(await self._head(0), (), place.cursor(), violation)
+        events = self._gateway.chaincode_events(place.block, place.transaction)
+        next_events = asyncio.ensure_future(anext(events))
+        try:
+            while True:
+                await asyncio.wait({next_events}, timeout=self._poll_interval)
+                if next_events.done():
+                    told = next_events.result()
+                    next_events = asyncio.ensure_future(anext(events))
+                    place, observations = await self._observe(place, told)
+                else:
+                    observations = ()
+                before = self._told
+                head = await self._head(place.block if place.transaction else 0)
+                if observations or before != head:
+                    yield Notice(head, observations, place.cursor())
+        finally:
+            next_events.cancel()
+            await asyncio.wait({next_events})
+            await events.aclose()
+
+    async def _violation(self, place: _Place) -> FinalityViolation | None:
+        if not place.transaction:
+            return None
+        newest, _ = await self._ledger.newest()
+        if newest < place.block:
+            raise Unavailable(
+                f"{self._name}: the peer's ledger ends at block {newest}, before the cursor's "
+                f"block {place.block}: it is behind, or it is another ledger"
+            )
+        block = await self._ledger.block(place.block)
+        if block.hash == place.block_hash:
+            return None
+        return FinalityViolation(place.block, place.block_hash, block.hash)
+
+    async def _observe(
+        self, place: _Place, told: BlockEvents
+    ) -> tuple[_Place, tuple[Observation, ...]]:
+        found = []
+        block = await self._ledger.block(told.block)
+        order = {entry.id: index for index, entry in enumerate(block.transactions)}
+        for event in told.events:
+            if event.transaction not in order:
+                raise Unavailable(
+                    f"{self._name}: the peer tells an event of transaction {event.transaction}, "
+                    f"which is not in block {told.block}"
+                )
+            place = _Place(block.number, block.hash, event.transaction)
+            try:
+                read = self._codec.read_event(event.name, event.payload)
+            except Garbage as error:
+                raise Unavailable(f"{self._name}: {error}") from error
+            if read is not None:
+                position = Position(
+                    block.number, block.hash, order[event.transaction], event.transaction
+                )
+                found.append(Observation(self._codec.chain, read, Stage.FINAL, position))
+        return place, tuple(found)
+
+    async def _head(self, least: int) -> Head:
+        """The head as it is now. Of several peers one may be behind another, in blocks or by its
+        clock; what was told once is not taken back."""
+        head = await self._ask_head()
+        if self._told is not None and head.height < self._told.height:
+            head = replace(self._told, time=max(head.time, self._told.time))
+        elif self._told is not None:
+            head = replace(head, time=max(head.time, self._told.time))
+        if head.height < least:
+            raise Unavailable(f"{self._name}: the peer's ledger is behind its own events")
+        self._told = head
+        return head
