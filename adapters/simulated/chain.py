@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 from adapters.model import (
     AccountId,
@@ -24,27 +23,28 @@ from adapters.model import (
     Asset,
     AssetId,
     ChainId,
-    Claim,
     InvalidValue,
-    Lock,
-    LockClaimed,
     LockEvent,
     LockId,
-    LockOpened,
-    LockRefunded,
     LockState,
-    LockTerms,
     Observation,
     Position,
-    Preimage,
-    Refund,
     Stage,
-    Withdraw,
     check_amount,
-    check_hashlock,
 )
-from adapters.simulated.identity import lock_id_of
-from adapters.spi import RejectionReason
+from adapters.simulated.contract import (
+    Key,
+    LockContract,
+    LockEntry,
+    Read,
+    Refusal,
+    Value,
+    add,
+    balance_key,
+    credit_key,
+    lock_key,
+    number,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +59,6 @@ class Rules:
     depth: int = 2
     late: bool = False
     fee: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LockEntry:
-    """What the state holds under a lock id; once settled it is the tombstone."""
-
-    terms: LockTerms
-    state: LockState
-    preimage: Preimage | None = None
-
-
-Key = tuple[str, LockId] | tuple[str, AccountId, AssetId]
-Value = int | LockEntry
-Read = Callable[[Key], Value | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an action cannot be done on a state, for people and by reason."""
-
-    reason: RejectionReason
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +96,6 @@ class SimulatedBlock:
         return tuple(Observation(chain, event, stage, place) for place, event in self.events)
 
 
-def _balance(account: AccountId, asset: AssetId) -> Key:
-    return ("balance", account, asset)
-
-
-def _credit(account: AccountId, asset: AssetId) -> Key:
-    return ("credit", account, asset)
-
-
-def _lock(lock_id: LockId) -> Key:
-    return ("lock", lock_id)
-
-
 class SimulatedChain:
     """One chain, seen by any number of adapters. ``coin`` is the asset that fees are paid in."""
 
@@ -151,8 +117,7 @@ class SimulatedChain:
         for asset in self.assets:
             if asset.chain != chain:
                 raise InvalidValue(f"asset {asset} is not on {chain}")
-        self.refusing: set[AccountId] = set()
-        """Accounts that refuse a push of coin, as a contract without a receive function does."""
+        self.locks = LockContract(chain, contract, coin, self.assets, self.rules.fee)
         self.vetoing: set[AccountId] = set()
         """Parties that can veto an endorsement; the adapters' objections name them."""
         self.time = genesis_time
@@ -223,19 +188,19 @@ class SimulatedChain:
     def balance(
         self, account: AccountId, asset: AssetId, block: SimulatedBlock | None = None
     ) -> int:
-        return _number(self._reader(block or self.newest)(_balance(account, asset)))
+        return number(self._reader(block or self.newest)(balance_key(account, asset)))
 
     def credit(
         self, account: AccountId, asset: AssetId, block: SimulatedBlock | None = None
     ) -> int:
         """What failed pushes of coin have left for the account to withdraw."""
-        return _number(self._reader(block or self.newest)(_credit(account, asset)))
+        return number(self._reader(block or self.newest)(credit_key(account, asset)))
 
     def lock(
         self, lock_id: LockId, block: SimulatedBlock | None = None
     ) -> tuple[int, LockEntry] | None:
         """A lock as of a block, with the height at which it came into its present state."""
-        found = self.read(_lock(lock_id), block or self.newest)
+        found = self.read(lock_key(lock_id), block or self.newest)
         if found is None:
             return None
         height, entry = found
@@ -250,6 +215,11 @@ class SimulatedChain:
             if isinstance(entry, LockEntry) and entry.state is LockState.OPEN:
                 total += entry.terms.amount if entry.terms.asset == asset else 0
         return total
+
+    @property
+    def refusing(self) -> set[AccountId]:
+        """Accounts that refuse a push of coin, as a contract without a receive function does."""
+        return self.locks.refusing
 
     # --- being told ----------------------------------------------------------------------------
 
@@ -282,7 +252,7 @@ class SimulatedChain:
         if asset not in self.assets or account.chain != self.id:
             raise InvalidValue(f"asset {asset} or account {account} is not on {self.id}")
         held = self.balance(account, asset)
-        self._history[_balance(account, asset)] = [(0, held + check_amount(amount))]
+        self._history[balance_key(account, asset)] = [(0, held + check_amount(amount))]
 
     def tick(self, time: int) -> None:
         """Moves chain time on without a block, as on a chain that makes no empty ones."""
@@ -367,14 +337,14 @@ class SimulatedChain:
             return versions[-1][1] if versions else None
 
         for waiting in due:
-            refusal = self._refusal(
+            refusal = self.locks.refusal(
                 waiting.action, waiting.account, read, None if self.rules.late else time
             )
-            fee = min(self.rules.fee, _number(read(_balance(waiting.account, self.coin.id))))
+            fee = min(self.rules.fee, number(read(balance_key(waiting.account, self.coin.id))))
             if fee:
-                _add(read, writes, _balance(waiting.account, self.coin.id), -fee)
+                add(read, writes, balance_key(waiting.account, self.coin.id), -fee)
             if refusal is None:
-                event = self._apply(waiting.action, waiting.account, read, writes)
+                event = self.locks.apply(waiting.action, waiting.account, read, writes)
                 if event is not None:
                     place = Position(height, block_hash, len(events), waiting.id)
                     events.append((place, event))
@@ -396,7 +366,7 @@ class SimulatedChain:
         self, action: Action, account: AccountId, block: SimulatedBlock, time: int
     ) -> Refusal | None:
         """Why a node that stands at this block and time would not take the action."""
-        return self._refusal(action, account, self._reader(block), time)
+        return self.locks.refusal(action, account, self._reader(block), time)
 
     def next_transaction(self) -> str:
         """The id of the next transaction, 64 hexadecimal digits."""
@@ -406,143 +376,3 @@ class SimulatedChain:
     def submit(self, transaction: PooledTransaction) -> None:
         """Puts a transaction into the mempool, unchecked: that is the node's part."""
         self._mempool.append(transaction)
-
-    def _refusal(
-        self, action: Action, account: AccountId, read: Read, time: int | None
-    ) -> Refusal | None:
-        """``time`` None: leave times out, as they were checked at endorsement."""
-        fee = self.rules.fee
-        coins = _number(read(_balance(account, self.coin.id))) if fee else 0
-        if coins < fee:
-            return Refusal(
-                RejectionReason.INSUFFICIENT_FEE, f"the fee is {fee}, the account has {coins}"
-            )
-        match action:
-            case Lock(terms):
-                return self._lock_refusal(terms, account, read, time)
-            case Claim(lock_id, preimage):
-                entry = read(_lock(lock_id))
-                refusal = _settling_refusal(entry)
-                if refusal is not None:
-                    return refusal
-                assert isinstance(entry, LockEntry)
-                if preimage.hashlock() != entry.terms.hashlock:
-                    return Refusal(
-                        RejectionReason.WRONG_PREIMAGE, "the preimage does not open the hashlock"
-                    )
-                if time is not None and time >= entry.terms.deadline:
-                    return Refusal(
-                        RejectionReason.DEADLINE_PASSED,
-                        f"the deadline {entry.terms.deadline} has passed; it is {time}",
-                    )
-            case Refund(lock_id):
-                entry = read(_lock(lock_id))
-                refusal = _settling_refusal(entry)
-                if refusal is not None:
-                    return refusal
-                assert isinstance(entry, LockEntry)
-                if time is not None and time < entry.terms.deadline:
-                    return Refusal(
-                        RejectionReason.DEADLINE_NOT_REACHED,
-                        f"the deadline {entry.terms.deadline} is not reached; it is {time}",
-                    )
-            case Withdraw(asset):
-                if _number(read(_credit(account, asset))) == 0:
-                    return Refusal(
-                        RejectionReason.INSUFFICIENT_BALANCE, "there is no credit to withdraw"
-                    )
-                if account in self.refusing:
-                    return Refusal(RejectionReason.OTHER, "the account still refuses the coin")
-            case _:
-                assert_never(action)
-        return None
-
-    def _lock_refusal(
-        self, terms: LockTerms, account: AccountId, read: Read, time: int | None
-    ) -> Refusal | None:
-        if terms.chain != self.id or terms.contract != self.contract:
-            return Refusal(
-                RejectionReason.BAD_TERMS,
-                f"the terms are for {terms.contract} on {terms.chain}, not for this contract",
-            )
-        try:
-            check_amount(terms.amount)
-            check_hashlock(terms.hashlock)
-        except InvalidValue as error:
-            return Refusal(RejectionReason.BAD_TERMS, str(error))
-        if terms.asset not in self.assets:
-            return Refusal(RejectionReason.BAD_TERMS, f"there is no asset {terms.asset}")
-        if terms.sender != account:
-            return Refusal(
-                RejectionReason.NOT_AUTHORISED, f"{account} cannot lock what {terms.sender} holds"
-            )
-        if read(_lock(lock_id_of(terms))) is not None:
-            return Refusal(RejectionReason.LOCK_EXISTS, "this lock was made before")
-        if time is not None and time >= terms.deadline:
-            return Refusal(
-                RejectionReason.DEADLINE_PASSED,
-                f"the deadline {terms.deadline} is not in the future; it is {time}",
-            )
-        held = _number(read(_balance(account, terms.asset)))
-        if held < terms.amount:
-            return Refusal(
-                RejectionReason.INSUFFICIENT_BALANCE,
-                f"the amount is {terms.amount}, the account has {held}",
-            )
-        if terms.asset == self.coin.id and held < terms.amount + self.rules.fee:
-            return Refusal(
-                RejectionReason.INSUFFICIENT_FEE,
-                f"the amount and the fee are {terms.amount + self.rules.fee}, "
-                f"the account has {held}",
-            )
-        return None
-
-    def _apply(
-        self, action: Action, account: AccountId, read: Read, writes: dict[Key, Value]
-    ) -> LockEvent | None:
-        match action:
-            case Lock(terms):
-                lock_id = lock_id_of(terms)
-                _add(read, writes, _balance(terms.sender, terms.asset), -terms.amount)
-                writes[_lock(lock_id)] = LockEntry(terms, LockState.OPEN)
-                return LockOpened(lock_id, terms)
-            case Claim(lock_id, preimage):
-                entry = read(_lock(lock_id))
-                assert isinstance(entry, LockEntry)
-                self._push(entry.terms.recipient, entry.terms, read, writes)
-                writes[_lock(lock_id)] = LockEntry(entry.terms, LockState.CLAIMED, preimage)
-                return LockClaimed(lock_id, entry.terms.hashlock, preimage)
-            case Refund(lock_id):
-                entry = read(_lock(lock_id))
-                assert isinstance(entry, LockEntry)
-                self._push(entry.terms.sender, entry.terms, read, writes)
-                writes[_lock(lock_id)] = LockEntry(entry.terms, LockState.REFUNDED)
-                return LockRefunded(lock_id, entry.terms.hashlock)
-            case Withdraw(asset):
-                credit = _number(read(_credit(account, asset)))
-                writes[_credit(account, asset)] = 0
-                _add(read, writes, _balance(account, asset), credit)
-                return None
-            case _:
-                assert_never(action)
-
-    def _push(self, to: AccountId, terms: LockTerms, read: Read, writes: dict[Key, Value]) -> None:
-        refused = to in self.refusing and terms.asset == self.coin.id
-        key = _credit(to, terms.asset) if refused else _balance(to, terms.asset)
-        _add(read, writes, key, terms.amount)
-
-
-def _settling_refusal(entry: Value | None) -> Refusal | None:
-    if not isinstance(entry, LockEntry):
-        return Refusal(RejectionReason.LOCK_ABSENT, "there is no such lock")
-    if entry.state is not LockState.OPEN:
-        return Refusal(RejectionReason.LOCK_SETTLED, f"the lock is {entry.state} already")
-    return None
-
-
-def _number(value: Value | None) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _add(read: Read, writes: dict[Key, Value], key: Key, amount: int) -> None:
-    writes[key] = _number(read(key)) + amount
