@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
-from adapters.model import ChainId, Hashlock, Head
+from adapters.model import ChainId, Cursor, Hashlock, Head
 from relayers.clock import Clock
 from relayers.journal.opened import opened
 from relayers.journal.port import (
@@ -148,6 +148,10 @@ class Engine:
 
     async def history(self, key: Hashlock) -> Sequence[Taken]:
         return await self._journal.history(key)
+
+    async def cursor(self, chain: ChainId) -> Cursor | None:
+        """How far a chain has been read."""
+        return await self._journal.cursor(chain)
 
     def moment(self) -> At:
         """The gateway's clock and the newest heads, as the next fact will meet them."""

@@ -21,7 +21,6 @@ from relayers.protocol.state import Ignored, Swap
 
 _IGNORED = {
     Ignored.NO_SWAP: Refusal.UNKNOWN_SWAP,
-    Ignored.KNOWN_ALREADY: Refusal.HASHLOCK_SEEN,
     Ignored.NOT_NOW: Refusal.NOT_NOW,
     Ignored.TOO_LATE: Refusal.DEADLINE_UNSAFE,
     Ignored.NOT_AGREED: Refusal.OFFER_MISMATCH,
@@ -66,7 +65,7 @@ class Dealing:
                     f"the newest block of chain {chain.name} is {behind} s old, more than the "
                     f"{chain.adapter.profile.stale_after} s allowed; see to its node",
                 )
-            view = self.swaps.view(chain.id)
+            view = self.swaps.views().get(chain.id)
             if view is not None and view.frozen is not None:
                 raise OfferRefused(
                     Refusal.CHAIN_FROZEN,

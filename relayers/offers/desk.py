@@ -19,7 +19,7 @@ from adapters.model import (
 )
 from adapters.spi import AdapterError, Rejected
 from relayers.offers.chains import TradedChain
-from relayers.offers.dealing import Dealing
+from relayers.offers.dealing import Dealing, taken
 from relayers.offers.peers import Peer
 from relayers.offers.ports import Chance, Greeter, PreimageSource
 from relayers.offers.refusal import OfferRefused, Refusal
@@ -33,7 +33,7 @@ from relayers.protocol.offer import (
     Offer,
     OfferedLeg,
 )
-from relayers.protocol.state import Phase, Role, Swap
+from relayers.protocol.state import Ignored, Phase, Role, Swap
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,12 @@ class OfferDesk:
         await self._refuse_objections(a, b, offer)
         warnings = await _shortages(a, b, offer)
         body = OfferMade(offer, await dealing.sign(digest), dealing.chains.schedule(a, b))
-        return Made(await dealing.put(offer.hashlock, body, "offer_made"), warnings)
+        outcome = await dealing.swaps.put(
+            offer.hashlock, body, f"{offer.hashlock.hex()}:offer_made"
+        )
+        if outcome.ignored is Ignored.KNOWN_ALREADY:
+            raise OfferRefused(Refusal.HASHLOCK_SEEN, "an offer with this hashlock was made before")
+        return Made(taken(outcome), warnings)
 
     async def _version(self, peer: Peer) -> int:
         """The newest version of the offer protocol that both gateways speak."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from adapters.model import ChainId, Hashlock, Preimage
@@ -38,7 +38,7 @@ class Swaps(Protocol):
 
     def swaps(self) -> Iterable[Swap]: ...
 
-    def view(self, chain: ChainId) -> ChainView | None: ...
+    def views(self) -> Mapping[ChainId, ChainView]: ...
 
 
 class PreimageSource(Protocol):

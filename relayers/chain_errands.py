@@ -1,0 +1,249 @@
+"""One try of an intent on a chain: ask the chain, judge, submit, and say when to look again.
+
+The chain is the authority: each try begins with a look at the lock, and where what is wanted is
+there already there is nothing to do but to wait for the events. The error tree of the adapters says
+what a failed submission means. Nothing here gives up: only the engine closes an intent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.model import (
+    Action,
+    ChainId,
+    Claim,
+    Hashlock,
+    Head,
+    Lock,
+    LockState,
+    Preimage,
+    Refund,
+)
+from adapters.spi import (
+    Adapter,
+    Credential,
+    Misconfigured,
+    NotSent,
+    Rejected,
+    RejectionReason,
+    SigningFailed,
+    Unknown,
+)
+from relayers.clock import Clock
+from relayers.engine import Engine, Outcome
+from relayers.protocol import timelocks
+from relayers.protocol.facts import FactBody, Refused, RevealBegun
+from relayers.protocol.intents import (
+    Intent,
+    OwnSecret,
+    SeenSecret,
+    SubmitClaim,
+    SubmitLock,
+    SubmitRefund,
+)
+from relayers.protocol.state import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long to wait before the next try, at the most. ``until``: a chain and a time of it that
+    ends the wait. ``trouble``: why nothing was achieved; the wait then grows with each in a row."""
+
+    seconds: float = 0.0
+    until: tuple[ChainId, int] | None = None
+    trouble: str | None = None
+
+
+class Secrets(Protocol):
+    async def preimage(self, salt: bytes) -> Preimage: ...
+
+
+Tell = Callable[[Intent, FactBody], Awaitable[Outcome]]
+
+_WAITING_REFUSALS = frozenset(
+    {
+        RejectionReason.LOCK_SETTLED,
+        RejectionReason.DEADLINE_NOT_REACHED,
+        RejectionReason.DEADLINE_PASSED,
+    }
+)
+"""Refusals of claims and refunds that only say that the chain is elsewhere than we thought."""
+
+
+class ChainErrands:
+    """Tries for one gateway. Remembers which locks may be on their way; a restart forgets that and
+    loses nothing by it, because the chain knows each lock by its id."""
+
+    def __init__(self, engine: Engine, secrets: Secrets, clock: Clock, tell: Tell) -> None:
+        self._engine = engine
+        self._secrets = secrets
+        self._clock = clock
+        self._tell = tell
+        self._maybe_sent: set[str] = set()
+        self._complained: set[tuple[str, str]] = set()
+
+    def forget(self, intent: str) -> None:
+        """The intent is closed."""
+        self._maybe_sent.discard(intent)
+        self._complained = {known for known in self._complained if known[0] != intent}
+
+    # --- lock --------------------------------------------------------------------------------
+
+    async def lock(self, intent: SubmitLock, adapter: Adapter, credential: Credential) -> Pause:
+        bounds = adapter.profile.bounds
+        record = await adapter.lookup(intent.lock_id)
+        if record.state is not LockState.ABSENT:
+            self._maybe_sent.discard(intent.id)
+            return _watch(adapter)
+        head = await self._fresh_head(adapter)
+        if self._clock() - head.time > adapter.profile.stale_after:
+            # Whether it is too late cannot be told by an old head; by the clock alone it can.
+            refusal = self._too_late(intent)
+            stale = f"the newest head of {head.chain} is too old to lock by"
+        else:
+            refusal = self._too_late(intent) or self._frozen(intent)
+            stale = None
+        if refusal is not None:
+            if intent.id in self._maybe_sent:
+                # It may still land: the deadline decides, not we.
+                return Pause(bounds.inclusion + 1)
+            await self._tell(intent, Refused(intent.id, False, refusal))
+            return _watch(adapter)
+        if stale is not None:
+            return Pause(trouble=stale)
+        try:
+            await _submit(adapter, Lock(intent.terms), credential)
+        except Rejected as error:
+            if error.reason is RejectionReason.LOCK_EXISTS or intent.id in self._maybe_sent:
+                # An earlier try of ours, on its way or there: the next look tells.
+                self._maybe_sent.add(intent.id)
+                return Pause(bounds.inclusion + 1)
+            await self._tell(intent, Refused(intent.id, True, str(error)))
+            return _watch(adapter)
+        except Misconfigured as error:
+            if intent.id in self._maybe_sent:
+                raise
+            await self._tell(intent, Refused(intent.id, False, str(error)))
+            return _watch(adapter)
+        except Unknown as error:
+            self._maybe_sent.add(intent.id)
+            return Pause(bounds.inclusion + 1, trouble=str(error))
+        self._maybe_sent.add(intent.id)
+        return Pause(bounds.inclusion + 1)
+
+    def _too_late(self, intent: SubmitLock) -> str | None:
+        chains = self._chains(intent.terms.hashlock) | {intent.terms.chain}
+        views = self._engine.views()
+        heads = [views[chain].head for chain in chains if chain in views]
+        now = timelocks.now(int(self._clock()), heads)
+        if now < intent.before:
+            return None
+        return f"it is {now}, and the lock would have had to begin before {intent.before}"
+
+    def _frozen(self, intent: SubmitLock) -> str | None:
+        for chain in sorted(self._chains(intent.terms.hashlock) | {intent.terms.chain}):
+            view = self._engine.views().get(chain)
+            if view is not None and view.frozen is not None:
+                return f"{chain} is frozen: {view.frozen}"
+        return None
+
+    def _chains(self, hashlock: Hashlock) -> set[ChainId]:
+        swap = self._engine.swap(hashlock)
+        return {swap.offer.a.chain, swap.offer.b.chain} if swap is not None else set()
+
+    # --- claim -------------------------------------------------------------------------------
+
+    async def claim(self, intent: SubmitClaim, adapter: Adapter, credential: Credential) -> Pause:
+        bounds = adapter.profile.bounds
+        record = await adapter.lookup(intent.lock_id)
+        if record.state is not LockState.OPEN or record.terms is None:
+            return _watch(adapter)
+        head = await self._fresh_head(adapter)
+        if head.time >= record.terms.deadline:
+            # The chain would refuse; trying would only show the secret to who may not know it yet.
+            return _watch(adapter)
+        match intent.secret:
+            case OwnSecret(salt):
+                outcome = await self._tell(intent, RevealBegun(intent.lock_id))
+                if outcome.state is None or outcome.state.phase is not Phase.REVEALING:
+                    return Pause(trouble=outcome.detail or "the reveal may not begin now")
+                try:
+                    preimage = await self._secrets.preimage(salt)
+                except SigningFailed as error:
+                    return Pause(trouble=f"the swap key cannot be used: {error}")
+            case SeenSecret():
+                swap = self._engine.swap(intent.hashlock)
+                if swap is None or swap.preimage is None:
+                    return Pause(trouble="the preimage was not seen yet")
+                preimage = swap.preimage
+        if preimage.hashlock() != intent.hashlock:
+            reason = "the swap key is not the one that this offer was made with; bring that back"
+            await self._complain(intent, False, reason)
+            return Pause(trouble=reason)
+        return await self._settle(
+            intent, Claim(intent.lock_id, preimage), adapter, credential, bounds.inclusion
+        )
+
+    # --- refund ------------------------------------------------------------------------------
+
+    async def refund(self, intent: SubmitRefund, adapter: Adapter, credential: Credential) -> Pause:
+        bounds = adapter.profile.bounds
+        record = await adapter.lookup(intent.lock_id)
+        if record.state is not LockState.OPEN:
+            return _watch(adapter)
+        head = await self._fresh_head(adapter)
+        if head.time < intent.deadline:
+            wait = intent.deadline - head.time
+            return Pause(max(1, min(wait, 60)), until=(intent.chain, intent.deadline))
+        return await self._settle(
+            intent, Refund(intent.lock_id), adapter, credential, bounds.inclusion
+        )
+
+    # --- both --------------------------------------------------------------------------------
+
+    async def _settle(
+        self,
+        intent: SubmitClaim | SubmitRefund,
+        action: Claim | Refund,
+        adapter: Adapter,
+        credential: Credential,
+        inclusion: int,
+    ) -> Pause:
+        try:
+            await _submit(adapter, action, credential)
+        except Rejected as error:
+            if error.reason not in _WAITING_REFUSALS:
+                await self._complain(intent, True, str(error))
+            return Pause(trouble=str(error))
+        except Misconfigured as error:
+            await self._complain(intent, False, str(error))
+            return Pause(trouble=str(error))
+        except Unknown as error:
+            return Pause(inclusion + 1, trouble=str(error))
+        return Pause(inclusion + 1)
+
+    async def _complain(self, intent: Intent, by_chain: bool, reason: str) -> None:
+        """Tells the engine that a try was refused, once per reason; it alerts, and we go on."""
+        if (intent.id, reason) not in self._complained:
+            await self._tell(intent, Refused(intent.id, by_chain, reason))
+            self._complained.add((intent.id, reason))
+
+    async def _fresh_head(self, adapter: Adapter) -> Head:
+        head = await adapter.head()
+        self._engine.update_view(head)
+        return head
+
+
+async def _submit(adapter: Adapter, action: Action, credential: Credential) -> None:
+    try:
+        await adapter.submit(action, credential)
+    except SigningFailed as error:
+        raise NotSent(f"{adapter.profile.name}: not signed: {error}") from error
+
+
+def _watch(adapter: Adapter) -> Pause:
+    """What is wanted is there, or nothing can be done now: events will tell; look now and then."""
+    return Pause(max(1, adapter.profile.bounds.inclusion, adapter.profile.bounds.finality))

@@ -1,0 +1,218 @@
+"""The executor: carries out intents, at least once, until the engine closes them.
+
+Each open intent is one owned task that tries, waits, and asks the chain before it tries again. Who
+acts on a chain is one signer, and each signer has one writer at a time. What a try came to is told
+to the engine as a fact; that it succeeded is told by the chain, through the watcher. How each kind
+is carried out stands in ``chain_errands.py``; messages to other gateways go through a port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, assert_never
+
+from adapters.model import AccountId, ChainId, Hashlock, Preimage
+from adapters.spi import Adapter, AdapterError, Credential, Misconfigured, Rejected
+from relayers.backoff import Backoff
+from relayers.chain_errands import ChainErrands, Pause
+from relayers.clock import Clock
+from relayers.engine import Engine, EngineStopped, Outcome, Quarantined
+from relayers.journal.port import JournalError
+from relayers.protocol.facts import Delivered, FactBody, Refused
+from relayers.protocol.intents import (
+    Intent,
+    SendAcceptance,
+    SendDecline,
+    SendOffer,
+    SubmitClaim,
+    SubmitLock,
+    SubmitRefund,
+)
+
+_log = logging.getLogger(__name__)
+
+Message = SendOffer | SendAcceptance | SendDecline
+
+
+class PeerMessenger(Protocol):
+    """Carries messages to other gateways."""
+
+    async def send(self, message: Message) -> None:
+        """Returns when the other gateway has taken it; sending it twice must be harmless. Raises
+        Rejected where it refuses for good, any other AdapterError where a later try may do."""
+
+
+class PreimageSource(Protocol):
+    """Derives preimages from the swap key, wherever that is kept."""
+
+    async def preimage(self, salt: bytes) -> Preimage:
+        """The preimage of the offer with this salt. Raises SigningFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A chain, and who acts on it for this gateway."""
+
+    adapter: Adapter
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class IntentTry:
+    """How far the carrying out of an intent has come. Times are the gateway's clock."""
+
+    intent: Intent
+    begun: float
+    tries: int = 0
+    failures: int = 0
+    """In a row."""
+    error: str | None = None
+    next_at: float | None = None
+
+
+class Executor:
+    """Carries out the intents of one engine. ``posts``: one per chain that it may act on."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        posts: Mapping[ChainId, Post],
+        messenger: PeerMessenger,
+        secrets: PreimageSource,
+        clock: Clock,
+        backoff: Backoff,
+    ) -> None:
+        self._engine = engine
+        self._posts = posts
+        self._messenger = messenger
+        self._clock = clock
+        self._backoff = backoff
+        self._numbers = itertools.count()
+        self._errands = ChainErrands(engine, secrets, clock, self._put)
+        self._signers: dict[AccountId, asyncio.Lock] = {
+            post.credential.account: asyncio.Lock() for post in posts.values()
+        }
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tries: dict[str, IntentTry] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    def tries(self) -> Sequence[IntentTry]:
+        """The intents in work, oldest first."""
+        return tuple(self._tries.values())
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises JournalError, EngineStopped."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._engine.listen(self)
+                for intent in self._engine.intents():
+                    self.opened(intent)
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+
+    # --- told by the engine ------------------------------------------------------------------
+
+    def opened(self, intent: Intent) -> None:
+        # Before and after run() there is nothing to do: open intents are in the journal.
+        if self._group is None:
+            return
+        running = self._tasks.pop(intent.id, None)
+        if running is not None:
+            running.cancel()
+        self._tries[intent.id] = IntentTry(intent, self._clock())
+        task = self._group.create_task(self._carry(intent), name=f"intent {intent.id}")
+        self._tasks[intent.id] = task
+
+    def closed(self, intent: str) -> None:
+        task = self._tasks.pop(intent, None)
+        if task is not None:
+            task.cancel()
+        self._tries.pop(intent, None)
+        self._errands.forget(intent)
+
+    # --- one intent --------------------------------------------------------------------------
+
+    async def _carry(self, intent: Intent) -> None:
+        failures = 0
+        while True:
+            try:
+                pause = await self._attempt(intent)
+            except (JournalError, EngineStopped):
+                raise
+            except (AdapterError, Quarantined) as error:
+                pause = Pause(trouble=str(error))
+            except Exception as error:  # noqa: BLE001 - a begun claim or refund is never given up
+                # Its text is not told: it may quote what it was called with.
+                pause = Pause(trouble=f"{type(error).__name__} in {intent.id}")
+            failures = failures + 1 if pause.trouble is not None else 0
+            seconds = pause.seconds
+            if failures:
+                seconds = max(seconds, self._backoff.pause(failures))
+                _log.warning("%s: %s; trying again", intent.id, pause.trouble)
+            self._note(intent, failures, pause.trouble, seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    if pause.until is not None:
+                        await self._engine.reached(*pause.until)
+                    else:
+                        await asyncio.Event().wait()
+            except TimeoutError:
+                pass
+
+    def _note(self, intent: Intent, failures: int, error: str | None, seconds: float) -> None:
+        known = self._tries.get(intent.id)
+        if known is not None and known.intent is intent:
+            self._tries[intent.id] = replace(
+                known,
+                tries=known.tries + 1,
+                failures=failures,
+                error=error,
+                next_at=self._clock() + seconds,
+            )
+
+    async def _attempt(self, intent: Intent) -> Pause:
+        match intent:
+            case SubmitLock(terms=terms):
+                post = self._post(terms.chain)
+                async with self._signers[post.credential.account]:
+                    return await self._errands.lock(intent, post.adapter, post.credential)
+            case SubmitClaim(chain=chain):
+                post = self._post(chain)
+                async with self._signers[post.credential.account]:
+                    return await self._errands.claim(intent, post.adapter, post.credential)
+            case SubmitRefund(chain=chain):
+                post = self._post(chain)
+                async with self._signers[post.credential.account]:
+                    return await self._errands.refund(intent, post.adapter, post.credential)
+            case SendOffer() | SendAcceptance() | SendDecline():
+                return await self._send(intent)
+            case _:
+                assert_never(intent)
+
+    def _post(self, chain: ChainId) -> Post:
+        post = self._posts.get(chain)
+        if post is None:
+            raise Misconfigured(f"{chain} is not in the configuration any more; add it again")
+        return post
+
+    async def _send(self, message: Message) -> Pause:
+        try:
+            await self._messenger.send(message)
+        except Rejected as error:
+            await self._put(message, Refused(message.id, False, str(error)))
+        else:
+            await self._put(message, Delivered(message.id))
+        # The engine closes it; what it keeps open after that is sent again, slowly.
+        return Pause(self._backoff.most)
+
+    async def _put(self, intent: Intent, body: FactBody) -> Outcome:
+        """Tells the engine. Each telling is a fact of its own."""
+        key = Hashlock(bytes.fromhex(intent.id.partition(":")[0]))
+        ident = f"{intent.id}/{type(body).__name__}/{self._clock()}/{next(self._numbers)}"
+        return await self._engine.put(key, body, ident)
