@@ -13,7 +13,7 @@ FILE = "network.json"
 _ADDRESS = r"127\.0\.0\.1:[0-9]{1,5}"
 
 
-class ConfigurationInvalid(Exception):
+class ConfigurationInvalid(ValueError):
     """``network.json`` is missing or wrong; the message names the file and the key."""
 
 
@@ -72,7 +72,10 @@ class NetworkConfiguration(_Model):
         return tuple(organisation.msp_id for organisation in self.organisations)
 
     def write(self, folder: Path) -> None:
-        (folder / FILE).write_text(self.model_dump_json(indent=1) + "\n")
+        """The whole file or none of it."""
+        new = folder / f"{FILE}.new"
+        new.write_text(self.model_dump_json(indent=1) + "\n")
+        new.replace(folder / FILE)
 
     @classmethod
     def read(cls, folder: Path) -> NetworkConfiguration:

@@ -1,0 +1,310 @@
+"""``Devnet``: the development network with the lock chaincode, as ``adapters.devnet`` wants it.
+
+Four processes: the network itself, and the lock chaincode once for each of three organisations.
+Participants are clients of the organisations in turn. The chaincode is set up, and participants
+are funded, through the same Gateway service and with the same client as any user's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from adapters.devnet import Participant, ProcessSpec
+from adapters.fabric.account import address_of
+from adapters.fabric.devnet.block import header_hash
+from adapters.fabric.devnet.configuration import (
+    BatchConfiguration,
+    ChaincodeConfiguration,
+    NetworkConfiguration,
+    OrganisationConfiguration,
+)
+from adapters.fabric.devnet.provision import (
+    issue_participant,
+    organisation_folder,
+    provision,
+    read_genesis,
+)
+from adapters.fabric.gateway import Gateway, connect
+from adapters.fabric.identity import Identity, identity_of
+from adapters.fabric.pem_signer import PemSigner
+from adapters.fabric.settings import FabricSettings
+from adapters.model import AssetId, ChainId
+from adapters.spi import AdapterError, NotSent, Rejected, Unavailable, Unknown
+
+CHANNEL = "trade"
+CHAINCODE = "isthmus"
+ORGANISATIONS = ("OrgAMSP", "OrgBMSP", "OrgCMSP")
+
+ASSETS = (("EURO", 2), ("STEEL", 3))
+"""Symbol and decimals of the assets that the chaincode registers."""
+
+FUNDS = 1_000_000
+"""Whole units of each asset that each participant starts with."""
+
+CLOCK_BOUND = 3
+"""Seconds by which an endorser lets a transaction's timestamp be off its own clock."""
+REACTION = 2
+"""R of the network's profile, in seconds: it sets how late a claim can still land."""
+
+_PARTICIPANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_READY_WITHIN = 60.0
+_VALID = "VALID"
+
+
+class Devnet:
+    """Implements ``adapters.devnet.DevelopmentNetwork``."""
+
+    def __init__(self, folder: Path, batch_timeout_ms: int = 200) -> None:
+        """``batch_timeout_ms``: how long a transaction waits at most for its block to be cut."""
+        self._folder = folder
+        self._batch_timeout_ms = batch_timeout_ms
+
+    @property
+    def name(self) -> str:
+        return "fabric"
+
+    @property
+    def ports_needed(self) -> int:
+        return 2 * len(ORGANISATIONS)
+
+    def prepare(self, ports: Sequence[int], participants: Sequence[Participant]) -> None:
+        """Raises ValueError where the folder was prepared for others or a name is unfit."""
+        if len(ports) != self.ports_needed or len(set(ports)) != len(ports):
+            raise ValueError(f"{self.ports_needed} different ports are needed; {ports} were given")
+        names = [participant.name for participant in participants]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("participants must be at least one, each with its own name")
+        for name in names:
+            if _PARTICIPANT.fullmatch(name) is None:
+                raise ValueError(f"participant {name[:80]!r} must be lower-case letters, digits, -")
+        if self._participants_file.exists() and self._participants() != names:
+            raise ValueError(
+                f"{self._folder} was prepared for other participants; use another folder"
+            )
+        provision(self._folder, self._configuration(ports))
+        for number, name in enumerate(names):
+            issue_participant(self._folder, name, _organisation(number))
+        self._participants_file.write_text(json.dumps(names))
+
+    def _configuration(self, ports: Sequence[int]) -> NetworkConfiguration:
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        gateways, chaincodes = addresses[: len(ORGANISATIONS)], addresses[len(ORGANISATIONS) :]
+        principals = ",".join(f"'{msp_id}.peer'" for msp_id in ORGANISATIONS)
+        return NetworkConfiguration(
+            channel=CHANNEL,
+            organisations=tuple(
+                OrganisationConfiguration(msp_id=msp_id, gateway=gateway)
+                for msp_id, gateway in zip(ORGANISATIONS, gateways, strict=True)
+            ),
+            chaincodes=(
+                ChaincodeConfiguration(
+                    name=CHAINCODE,
+                    policy=f"OutOf(2,{principals})",
+                    addresses=dict(zip(ORGANISATIONS, chaincodes, strict=True)),
+                ),
+            ),
+            batch=BatchConfiguration(timeout_ms=self._batch_timeout_ms),
+        )
+
+    def processes(self) -> Sequence[ProcessSpec]:
+        configuration = NetworkConfiguration.read(self._folder)
+        (chaincode,) = configuration.chaincodes
+        network = ProcessSpec(
+            "fabric-network", (sys.executable, "-m", __package__, str(self._folder)), {}
+        )
+        services = [
+            ProcessSpec(
+                f"fabric-chaincode-{msp_id.removesuffix('MSP').lower()}",
+                (sys.executable, "-m", "adapters.fabric.chaincode"),
+                {
+                    "CHAINCODE_ID": chaincode.definition().package_id,
+                    "CHAINCODE_SERVER_ADDRESS": address,
+                    "CHAINCODE_TLS_DISABLED": "true",
+                    "ISTHMUS_CLOCK_BOUND": str(CLOCK_BOUND),
+                    "ISTHMUS_CHAIN": self._genesis_hash.hex(),
+                },
+            )
+            for msp_id, address in chaincode.addresses.items()
+        ]
+        return [*services, network]
+
+    async def ready(self) -> None:
+        """Waits for endorsements, then sets up what is not there yet: the chaincode, the assets
+        and the participants' funds."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + _READY_WITHIN
+        async with self._administration() as (gateway, admin):
+            await self._reachable(gateway, give_up)
+            set_up = _SetUp(gateway, admin, give_up)
+            await set_up.configure(self._genesis_hash)
+            accounts = [
+                address_of(_organisation(number), self._certificate(name).read_bytes())
+                for number, name in enumerate(self._participants())
+            ]
+            # Issues of one asset meet on its supply; those of two assets meet on nothing.
+            async with asyncio.TaskGroup() as group:
+                for symbol, decimals in ASSETS:
+                    group.create_task(set_up.fund(symbol, decimals, accounts))
+
+    async def _reachable(self, gateway: Gateway, give_up: float) -> None:
+        """Every organisation's peer answers, with its chaincode behind it."""
+        for msp_id in ORGANISATIONS:
+            async with self._gateway_of(msp_id) as own:
+                while True:
+                    try:
+                        await own.evaluate(CHAINCODE, "clock")
+                        break
+                    except AdapterError as error:
+                        if asyncio.get_running_loop().time() > give_up:
+                            raise Unavailable(
+                                f"the Fabric network does not endorse after {_READY_WITHIN:.0f} "
+                                f"seconds ({error}); read the logs of the processes "
+                                "fabric-network and fabric-chaincode-*"
+                            ) from error
+                    await asyncio.sleep(0.1)
+
+    def settings(self, participant: str) -> Mapping[str, Any]:
+        names = self._participants()
+        if participant not in names:
+            raise ValueError(f"{participant!r} is no participant of this network")
+        msp_id = _organisation(names.index(participant))
+        own = self._certificate(participant)
+        return self._settings_of(msp_id, own, own.with_name("key.pem"))
+
+    def assets(self) -> Sequence[AssetId]:
+        return [AssetId(self._chain, "asset", symbol) for symbol, _ in ASSETS]
+
+    # --- what the folder holds -------------------------------------------------------------------
+
+    @property
+    def _participants_file(self) -> Path:
+        return self._folder / "participants.json"
+
+    def _participants(self) -> list[str]:
+        names: list[str] = json.loads(self._participants_file.read_bytes())
+        return names
+
+    def _certificate(self, participant: str) -> Path:
+        return self._folder / "participants" / participant / "certificate.pem"
+
+    @property
+    def _genesis_hash(self) -> bytes:
+        return header_hash(read_genesis(self._folder).header)
+
+    @property
+    def _chain(self) -> ChainId:
+        return ChainId("fabric", self._genesis_hash.hex()[:32])
+
+    def _settings_of(self, msp_id: str, certificate: Path, key: Path) -> dict[str, Any]:
+        configuration = NetworkConfiguration.read(self._folder)
+        (address,) = (
+            organisation.gateway
+            for organisation in configuration.organisations
+            if organisation.msp_id == msp_id
+        )
+        tls_ca = organisation_folder(self._folder, msp_id) / "tls_ca" / "certificate.pem"
+        return {
+            "adapter": self.name,
+            "chain": str(self._chain),
+            # The batch timeout, and as much again for endorsing and committing on a busy machine.
+            "inclusion": 1 + -(-2 * configuration.batch.timeout_ms // 1000),
+            "finality": 0,
+            "clock": CLOCK_BOUND,
+            "endpoints": [{"address": address, "tls_ca": str(tls_ca.absolute())}],
+            "channel": configuration.channel,
+            "chaincode": CHAINCODE,
+            "msp_id": msp_id,
+            "certificate": str(certificate.absolute()),
+            "reader_key": str(key.absolute()),
+            "reaction": REACTION,
+            "assets": [f"asset:{symbol}" for symbol, _ in ASSETS],
+        }
+
+    # --- the administrator -----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _administration(self) -> AsyncIterator[tuple[Gateway, Identity]]:
+        """The first organisation's administrator at its own peer."""
+        msp_id = ORGANISATIONS[0]
+        async with self._gateway_of(msp_id) as gateway:
+            yield gateway, self._admin_of(msp_id)
+
+    def _admin_of(self, msp_id: str) -> Identity:
+        folder = organisation_folder(self._folder, msp_id) / "admin"
+        signer = PemSigner.load(folder / "key.pem")
+        return identity_of(msp_id, (folder / "certificate.pem").read_bytes(), signer)
+
+    @asynccontextmanager
+    async def _gateway_of(self, msp_id: str) -> AsyncIterator[Gateway]:
+        folder = organisation_folder(self._folder, msp_id) / "admin"
+        settings = FabricSettings.model_validate(
+            self._settings_of(msp_id, folder / "certificate.pem", folder / "key.pem")
+        )
+        admin = self._admin_of(msp_id)
+        async with connect("fabric devnet", settings, admin, time.time_ns) as gateway:
+            yield gateway
+
+
+class _SetUp:
+    """Transactions of the administrator, each sent until it is in or refused."""
+
+    def __init__(self, gateway: Gateway, admin: Identity, give_up: float) -> None:
+        self._gateway = gateway
+        self._admin = admin
+        self._give_up = give_up
+
+    async def configure(self, genesis_hash: bytes) -> None:
+        if await self._there("config") is None:
+            await self._invoke("configure", genesis_hash.hex(), str(CLOCK_BOUND))
+
+    async def fund(self, symbol: str, decimals: int, accounts: Sequence[str]) -> None:
+        """Registers an asset and gives every account its funds, once."""
+        if await self._there("asset", f"asset:{symbol}") is None:
+            await self._invoke("register_asset", symbol, symbol, str(decimals))
+        for number, account in enumerate(accounts):
+            # The supply tells how many were funded: balances move once the network is in use.
+            supply = int(await self._there("supply", symbol) or b"0")
+            funds = FUNDS * 10**decimals
+            if supply < (number + 1) * funds:
+                await self._invoke("issue", symbol, account, str(funds))
+
+    async def _there(self, function: str, *arguments: str) -> bytes | None:
+        """What a query answers; None where the chaincode says that there is no such thing."""
+        try:
+            return await self._gateway.evaluate(CHAINCODE, function, *arguments)
+        except Rejected:
+            return None
+
+    async def _invoke(self, function: str, *arguments: str) -> None:
+        """Raises Unavailable, Rejected."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                proposal, envelope = await self._gateway.endorse(
+                    self._admin, CHAINCODE, (function, *arguments), time.time_ns()
+                )
+                await self._gateway.submit(self._admin, proposal, envelope)
+                status = await self._gateway.commit_status(
+                    proposal.transaction, max(1.0, self._give_up - loop.time())
+                )
+            except (NotSent, Unknown) as error:
+                status = str(error)
+            if status == _VALID:
+                return
+            if loop.time() > self._give_up:
+                raise Unavailable(
+                    f"setting up the Fabric network: {function} was not committed ({status}); "
+                    "read the log of the process fabric-network"
+                )
+
+
+def _organisation(number: int) -> str:
+    return ORGANISATIONS[number % len(ORGANISATIONS)]
