@@ -1,0 +1,473 @@
+"""The native ledger's adapter: speaks CometBFT's RPC to embedded and to real nodes alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar, assert_never
+
+import httpx
+
+from adapters.model import (
+    AccountId,
+    Action,
+    Asset,
+    AssetId,
+    Block,
+    Bounds,
+    Capability,
+    ChainId,
+    ChainProfile,
+    Claim,
+    Cursor,
+    Head,
+    Header,
+    InvalidValue,
+    Lock,
+    LockId,
+    LockRecord,
+    LockState,
+    LockTerms,
+    Notice,
+    Preimage,
+    Refund,
+    Submission,
+    Transaction,
+    Withdraw,
+    check_hashlock,
+)
+from adapters.native.answers import (
+    CheckAnswer,
+    Meta,
+    QueryAnswer,
+    read_block,
+    read_check,
+    read_info_height,
+    read_metas,
+    read_query,
+)
+from adapters.native.app.codes import CODESPACE, Code
+from adapters.native.app.genesis import NAMESPACE
+from adapters.native.app.locks import identify
+from adapters.native.app.names import LOCK_MODULE
+from adapters.native.app.records import (
+    HEAD_KEY,
+    Account,
+    AssetRecord,
+    HeadRecord,
+    LockEntry,
+    Settlement,
+    account_key,
+    asset_key,
+    balance_key,
+    decode_balance,
+    lock_key,
+)
+from adapters.native.app.transaction import (
+    ClaimLock,
+    OpenLock,
+    Operation,
+    RefundLock,
+    Unsigned,
+    transaction_id,
+)
+from adapters.native.cometbft.block import base64_bytes, base64_text, int64
+from adapters.native.diagnosis import diagnose
+from adapters.native.errors import ALREADY_KNOWN, broadcast_failure, refusal
+from adapters.native.identity import verify_node
+from adapters.native.names import account_bytes, account_name, asset_name, asset_symbol
+from adapters.native.rpc_client import Implausible, Node, Parse, RpcClient, RpcFailure
+from adapters.native.sequences import SequenceBook, WindowFull
+from adapters.native.settings import NativeSettings
+from adapters.native.stream import EventStream, Place
+from adapters.native.wakeups import Wakeups
+from adapters.spi import (
+    Credential,
+    Finding,
+    Misconfigured,
+    NotSent,
+    Rejected,
+    RejectionReason,
+    Scheme,
+    SigningFailed,
+    Unavailable,
+)
+
+T = TypeVar("T")
+
+_TRANSACTION_ID = re.compile(r"[0-9A-F]{64}")
+_STATES = {
+    Settlement.OPEN: LockState.OPEN,
+    Settlement.CLAIMED: LockState.CLAIMED,
+    Settlement.REFUNDED: LockState.REFUNDED,
+}
+
+
+class NativeAdapter:
+    """Implements ``adapters.spi.Adapter``. Made by the plugin's ``open``, which calls ``start``."""
+
+    def __init__(self, name: str, settings: NativeSettings, http: httpx.AsyncClient) -> None:
+        chain = settings.chain_id()
+        self._settings = settings
+        self._chain = chain
+        self._label = f"chain {name} ({chain})"
+        self._client = RpcClient(self._label, settings.urls, settings.request_timeout, http)
+        self._client.verify = self._verify
+        self._sequences = SequenceBook(self._pending_account)
+        self._stream = EventStream(chain, self._client, self.head)
+        self._genesis = b""
+        self._highest = 0
+        self._profile = ChainProfile(
+            chain=chain,
+            name=name,
+            contract=settings.contract,
+            bounds=Bounds(settings.inclusion, settings.finality, settings.clock),
+            capabilities=frozenset(
+                {Capability.HASH_LOCK, Capability.LEDGER_READS, Capability.TOKENS}
+            ),
+            stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
+            fee_asset=None,
+        )
+
+    async def start(self) -> None:
+        """Checks chain id, application and assets. Raises Misconfigured, Unavailable."""
+        if self._chain.namespace != NAMESPACE:
+            raise Misconfigured(
+                f"{self._label}: chain must be {NAMESPACE}:… for the native adapter"
+            )
+        for symbol in self._settings.assets:
+            try:
+                await self.asset(asset_name(symbol, self._chain))
+            except InvalidValue as error:
+                raise Misconfigured(f"{self._label}: assets: {error}") from error
+        await self.head()
+
+    @property
+    def profile(self) -> ChainProfile:
+        return self._profile
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def head(self) -> Head:
+        height = await self._read("abci_info", {}, self._plausible_height)
+        meta = await self._meta(height)
+        self._highest = max(self._highest, height)
+        return Head(self._chain, height, meta.hash, meta.header.time.seconds, height)
+
+    async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
+        settings = self._settings
+        wakeups = Wakeups(self._client, settings.request_timeout, settings.poll_interval)
+        notices = self._stream.notices(Place.of(cursor), wakeups)
+        try:
+            async for notice in notices:
+                yield notice
+        finally:
+            await notices.aclose()  # type: ignore[attr-defined]
+
+    def lock_id(self, terms: LockTerms) -> LockId:
+        if terms.chain != self._chain or terms.contract != self._profile.contract:
+            raise InvalidValue(
+                f"these terms are for {terms.contract} on {terms.chain}, "
+                f"not for {self._profile.contract} on {self._chain}"
+            )
+        sender = account_bytes(terms.sender, self._chain)
+        return LockId(identify(self._genesis, sender, self._opening(terms)))
+
+    async def lookup(self, lock_id: LockId) -> LockRecord:
+        entry = await self._lock_entry(lock_id)
+        if entry is None:
+            return LockRecord(lock_id, LockState.ABSENT, final=True)
+        terms = LockTerms(
+            chain=self._chain,
+            contract=LOCK_MODULE,
+            sender=account_name(entry.sender, self._chain),
+            recipient=account_name(entry.recipient, self._chain),
+            asset=asset_name(entry.symbol, self._chain),
+            amount=entry.amount,
+            hashlock=check_hashlock(entry.hashlock),
+            deadline=entry.deadline,
+        )
+        preimage = Preimage(entry.preimage) if entry.preimage else None
+        return LockRecord(lock_id, _STATES[entry.settlement], True, terms, preimage)
+
+    async def balance(self, account: AccountId, asset: AssetId) -> int:
+        await self.asset(asset)
+        symbol = asset_symbol(asset, self._chain)
+        key = balance_key(symbol, account_bytes(account, self._chain))
+        return await self._record(key, decode_balance)
+
+    async def asset(self, asset: AssetId) -> Asset:
+        symbol = asset_symbol(asset, self._chain)
+        record = await self._record(
+            asset_key(symbol), lambda raw: None if raw is None else AssetRecord.decode(raw)
+        )
+        if record is None:
+            raise InvalidValue(f"asset {asset} is not registered on the chain")
+        return Asset(asset, symbol, record.decimals)
+
+    async def assets(self) -> Sequence[Asset]:
+        return [await self.asset(asset_name(s, self._chain)) for s in self._settings.assets]
+
+    async def header(self, height: int | None = None) -> Header:
+        meta = await self._meta(await self._known_height(height))
+        return _header(self._chain, meta)
+
+    async def block(self, height: int | None = None) -> Block:
+        asked = await self._known_height(height)
+        found, block = await self._read("block", {"height": str(asked)}, read_block)
+        meta = Meta(found, block.header, len(block.txs))
+        return Block(_header(self._chain, meta), tuple(transaction_id(tx) for tx in block.txs))
+
+    async def transaction(self, transaction: str) -> Transaction:
+        if _TRANSACTION_ID.fullmatch(transaction) is None:
+            raise InvalidValue("a native transaction's id is 64 upper-case hex digits")
+        params = {"hash": base64_text(bytes.fromhex(transaction)), "prove": False}
+        try:
+            found: dict[str, Any] = await self._client.read("tx", params, dict)
+        except RpcFailure as failure:
+            if "not found" in failure.data:
+                raise InvalidValue(f"there is no transaction {transaction}") from failure
+            raise Unavailable(f"{self._label}: {failure}") from failure
+        try:
+            height, raw = int64(found["height"]), base64_bytes(found["tx"])
+            outcome = found["tx_result"]
+            code, log, index = int(outcome["code"]), str(outcome["log"]), int(found["index"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"{self._label}: the node shows no transaction but noise") from error
+        if transaction_id(raw) != transaction:
+            raise Unavailable(f"{self._label}: the node shows another transaction than was asked")
+        return Transaction(
+            id=transaction,
+            height=height,
+            block_hash=(await self._meta(height)).hash,
+            index=index,
+            succeeded=code == 0,
+            status="code 0" if code == 0 else f"code {code}: {log[:300]}",
+            fee=0,
+            raw=raw,
+        )
+
+    # --- acting ----------------------------------------------------------------------------------
+
+    async def submit(self, action: Action, credential: Credential) -> Submission:
+        """Nothing of a claim leaves this process unless the lock is open, not past its deadline,
+        and the preimage is the right one."""
+        account = account_bytes(credential.account, self._chain)
+        match action:
+            case Lock(terms):
+                self.lock_id(terms)
+                if terms.sender != credential.account:
+                    raise Rejected(
+                        f"{self._label}: the lock's sender is {terms.sender}, "
+                        f"but the key speaks for {credential.account}",
+                        RejectionReason.NOT_AUTHORISED,
+                    )
+                operation: Operation = self._opening(terms)
+            case Claim(lock_id, preimage):
+                await self._check_claim(lock_id, preimage)
+                operation = ClaimLock(lock_id, preimage.value)
+            case Refund(lock_id):
+                operation = RefundLock(lock_id)
+            case Withdraw():
+                raise Rejected(
+                    f"{self._label}: this chain leaves no credit to withdraw",
+                    RejectionReason.BAD_TERMS,
+                )
+            case _:
+                assert_never(action)
+        return await self._hand_over(account, operation, credential)
+
+    async def objections(self, terms: LockTerms) -> Sequence[str]:
+        try:
+            identity = self.lock_id(terms)
+        except InvalidValue as error:
+            return [f"{error}."]
+        found = []
+        symbol = asset_symbol(terms.asset, self._chain)
+        if await self._record(asset_key(symbol), lambda raw: raw) is None:
+            found.append(f"The asset {symbol} is not registered on {self._chain}.")
+        for role, party in (("sender", terms.sender), ("recipient", terms.recipient)):
+            key = account_key(account_bytes(party, self._chain))
+            if await self._record(key, lambda raw: raw) is None:
+                found.append(f"The {role} {party} is not an account of the chain.")
+        if await self._lock_entry(identity) is not None:
+            found.append(f"Lock {identity.hex()} was opened before; its id is never used again.")
+        head = await self.head()
+        if terms.deadline <= head.time:
+            found.append(
+                f"The deadline {terms.deadline} is not after the chain's time {head.time}."
+            )
+        return found
+
+    # --- for operators ---------------------------------------------------------------------------
+
+    async def diagnose(self, credential: Credential | None) -> Sequence[Finding]:
+        return await diagnose(self._client, self._settings, credential)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _opening(self, terms: LockTerms) -> OpenLock:
+        return OpenLock(
+            recipient=account_bytes(terms.recipient, self._chain),
+            symbol=asset_symbol(terms.asset, self._chain),
+            amount=terms.amount,
+            hashlock=terms.hashlock,
+            deadline=terms.deadline,
+        )
+
+    async def _check_claim(self, lock_id: LockId, preimage: Preimage) -> None:
+        entry = await self._lock_entry(lock_id)
+        if entry is None:
+            raise Rejected(
+                f"{self._label}: there is no lock {lock_id.hex()}", RejectionReason.LOCK_ABSENT
+            )
+        if entry.settlement is not Settlement.OPEN:
+            word = entry.settlement.name.lower()
+            raise Rejected(
+                f"{self._label}: lock {lock_id.hex()} was {word} before",
+                RejectionReason.LOCK_SETTLED,
+            )
+        if preimage.hashlock() != entry.hashlock:
+            raise Rejected(
+                f"{self._label}: the preimage is not that of lock {lock_id.hex()}",
+                RejectionReason.WRONG_PREIMAGE,
+            )
+        time = await self._record(HEAD_KEY, _head_seconds)
+        if time >= entry.deadline:
+            raise Rejected(
+                f"{self._label}: the chain's time {time} is not before the deadline "
+                f"{entry.deadline} of lock {lock_id.hex()}",
+                RejectionReason.DEADLINE_PASSED,
+            )
+
+    async def _hand_over(
+        self, account: bytes, operation: Operation, credential: Credential
+    ) -> Submission:
+        if credential.signer.scheme is not Scheme.SECP256K1:
+            raise Misconfigured(f"{self._label}: the key must be secp256k1")
+        async with self._sequences.turn(account) as turn:
+            # The second time with a fresh copy of the chain's record, and no third.
+            for last in (False, True):
+                try:
+                    sequence = await turn.next()
+                except WindowFull as error:
+                    raise NotSent(
+                        f"{self._label}: too many transactions of the account wait; try later"
+                    ) from error
+                unsigned = Unsigned(self._genesis, account, sequence, operation)
+                try:
+                    signature = await credential.signer.sign(unsigned.digest())
+                except SigningFailed as error:
+                    raise NotSent(f"{self._label}: nothing was signed: {error}") from error
+                raw = unsigned.signed(signature).encode()
+                try:
+                    answer = await self._broadcast(raw)
+                except BaseException:
+                    turn.forget()
+                    raise
+                if answer.code == Code.OK:
+                    turn.taken(sequence)
+                    return Submission(transaction_id(raw))
+                stale = answer.codespace == CODESPACE and answer.code == Code.BAD_SEQUENCE
+                if stale:
+                    turn.forget()
+                if last or not stale:
+                    raise refusal(self._label, answer.code, answer.codespace, answer.log)
+        raise AssertionError("the second try returns or raises")
+
+    async def _broadcast(self, raw: bytes) -> CheckAnswer:
+        try:
+            params = {"tx": base64_text(raw)}
+            return await self._client.send("broadcast_tx_sync", params, read_check)
+        except RpcFailure as failure:
+            if failure.data == ALREADY_KNOWN:
+                return CheckAnswer(Code.OK, CODESPACE, "", transaction_id(raw))
+            raise broadcast_failure(self._label, failure) from failure
+
+    async def _pending_account(self, account: bytes) -> Account:
+        try:
+            answer = await self._query("/pending", account_key(account))
+            record = None if answer.value is None else Account.decode(answer.value)
+        except Unavailable as error:
+            raise NotSent(str(error)) from error
+        except ValueError as error:
+            raise NotSent(f"{self._label}: the node shows no account but noise") from error
+        if record is None:
+            raise Rejected(
+                f"{self._label}: account {account.hex()} is not on the chain; "
+                "another account has to create it first",
+                RejectionReason.NOT_AUTHORISED,
+            )
+        return record
+
+    async def _lock_entry(self, lock_id: LockId) -> LockEntry | None:
+        return await self._record(
+            lock_key(lock_id), lambda raw: None if raw is None else LockEntry.decode(raw)
+        )
+
+    async def _record(self, key: bytes, decode: Callable[[bytes | None], T]) -> T:
+        answer = await self._query("/key", key)
+        try:
+            return decode(answer.value)
+        except ValueError as error:
+            raise Unavailable(f"{self._label}: the node shows no record but noise") from error
+
+    async def _query(self, path: str, key: bytes) -> QueryAnswer:
+        params = {"path": path, "data": key.hex(), "height": "0", "prove": False}
+        answer = await self._read("abci_query", params, self._plausible_answer)
+        if answer.code != Code.OK:
+            raise Unavailable(f"{self._label}: the node refuses to read {path}: {answer.log[:200]}")
+        return answer
+
+    async def _known_height(self, height: int | None) -> int:
+        newest = (await self.head()).height
+        if height is None:
+            return newest
+        if not 0 < height <= newest:
+            raise InvalidValue(f"height {height} is not between 1 and the newest, {newest}")
+        return height
+
+    async def _meta(self, height: int) -> Meta:
+        params = {"minHeight": str(height), "maxHeight": str(height)}
+        (meta,) = await self._read("blockchain", params, lambda r: read_metas(r, height, height))
+        return meta
+
+    async def _read(self, method: str, params: dict[str, Any], parse: Parse[T]) -> T:
+        try:
+            return await self._client.read(method, params, parse)
+        except RpcFailure as failure:
+            raise Unavailable(f"{self._label}: {failure}") from failure
+
+    def _plausible_height(self, result: Any) -> int:
+        height = read_info_height(result)
+        self._refuse_past(height)
+        return height
+
+    def _plausible_answer(self, result: Any) -> QueryAnswer:
+        answer = read_query(result)
+        self._refuse_past(answer.height)
+        return answer
+
+    def _refuse_past(self, height: int) -> None:
+        if height < 1:
+            raise Implausible("it has no block yet")
+        if height < self._highest:
+            raise Implausible(
+                f"it is at height {height}, behind height {self._highest} that was seen before: "
+                "it went back in time, or is still catching up"
+            )
+
+    async def _verify(self, node: Node) -> None:
+        self._genesis = await verify_node(self._client, node, self._chain, self._label)
+
+
+def _header(chain: ChainId, meta: Meta) -> Header:
+    header = meta.header
+    parent = header.last_block_id.hash or bytes(32)
+    return Header(chain, header.height, meta.hash, parent, header.time.seconds)
+
+
+def _head_seconds(raw: bytes | None) -> int:
+    if raw is None:
+        raise ValueError("the chain has no head")
+    return HeadRecord.decode(raw).time.seconds

@@ -1,0 +1,180 @@
+"""A client of CometBFT's RPC over several nodes of one chain.
+
+A read goes to the node that answered last and, where that fails, to the others, each once. What
+changes the chain goes to another node only while it is certain that nothing was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from adapters.spi import NotSent, Unavailable, Unknown
+
+T = TypeVar("T")
+Parse = Callable[[Any], T]
+MAX_ANSWER = 32 * 1024 * 1024
+
+
+class RpcFailure(Exception):
+    """The node's own answer, in JSON-RPC's error form. ``data`` says what is wrong."""
+
+    def __init__(self, url: str, code: int, message: str, data: str) -> None:
+        super().__init__(f"{url} answers {message}: {data[:300]}")
+        self.url = url
+        self.code = code
+        self.data = data
+
+
+class Unusable(Exception):
+    """One node did not give a usable answer. ``sent``: it may have received the request."""
+
+    def __init__(self, reason: str, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+@dataclass(slots=True)
+class Node:
+    url: str
+    verified: bool = False
+
+    @property
+    def websocket(self) -> str:
+        return "ws" + self.url.removeprefix("http") + "/websocket"
+
+
+Verify = Callable[[Node], Awaitable[None]]
+
+# What httpx raises before a request can have reached the node; anything else may have come after.
+_BEFORE_SENDING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class RpcClient:
+    """Not a task, not a loop: every call tries each node at most once and then says so."""
+
+    def __init__(
+        self, label: str, urls: Sequence[str], timeout: float, http: httpx.AsyncClient
+    ) -> None:
+        self._label = label
+        self._timeout = timeout
+        self._http = http
+        self.nodes = [Node(url) for url in urls]
+        self.verify: Verify | None = None
+        """Called before a node is used first, and again after it has failed. Raises Unusable
+        where the node is no good now, Misconfigured where it is the wrong one."""
+
+    @property
+    def preferred(self) -> Node:
+        return self.nodes[0]
+
+    async def read(self, method: str, params: dict[str, Any], parse: Parse[T]) -> T:
+        """``parse`` raises ValueError, KeyError or TypeError for an answer that cannot be.
+
+        Raises RpcFailure with the first node's own error, Unavailable, Misconfigured.
+        """
+        failures = []
+        for node in list(self.nodes):
+            try:
+                await self._ensure_verified(node)
+                result = await self.ask(node, method, params, parse)
+            except Unusable as failure:
+                failures.append(self._failed(node, failure))
+            else:
+                self._prefer(node)
+                return result
+        raise Unavailable(f"{self._label}: no node can be used: {'; '.join(failures)}")
+
+    async def send(self, method: str, params: dict[str, Any], parse: Parse[T]) -> T:
+        """Raises RpcFailure, NotSent, Unknown, Misconfigured."""
+        failures = []
+        for node in list(self.nodes):
+            try:
+                await self._ensure_verified(node)
+            except Unusable as failure:
+                failures.append(self._failed(node, failure))
+                continue
+            try:
+                result = await self.ask(node, method, params, parse)
+            except Unusable as failure:
+                failures.append(self._failed(node, failure))
+                if failure.sent:
+                    raise Unknown(
+                        f"{self._label}: a transaction may have been taken: {failures[-1]}"
+                    ) from failure
+            else:
+                self._prefer(node)
+                return result
+        raise NotSent(f"{self._label}: no node has taken the transaction: {'; '.join(failures)}")
+
+    async def ask(self, node: Node, method: str, params: dict[str, Any], parse: Parse[T]) -> T:
+        """One question to one node. Raises RpcFailure, Unusable."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        try:
+            async with asyncio.timeout(self._timeout):
+                async with self._http.stream("POST", node.url, json=request) as response:
+                    raw = await _body(response)
+        except _BEFORE_SENDING as error:
+            raise Unusable(f"{node.url} cannot be reached", sent=False) from error
+        except TimeoutError as error:
+            raise Unusable(
+                f"{node.url} has not answered within {self._timeout:g} seconds", sent=True
+            ) from error
+        except httpx.HTTPError as error:
+            raise Unusable(f"{node.url} broke off ({type(error).__name__})", sent=True) from error
+        if response.status_code == 429:
+            raise Unusable(f"{node.url} asks for fewer requests (HTTP 429)", sent=False)
+        return _answer(node.url, response.status_code, raw, parse)
+
+    async def _ensure_verified(self, node: Node) -> None:
+        if node.verified or self.verify is None:
+            return
+        try:
+            await self.verify(node)
+        except RpcFailure as failure:
+            raise Unusable(str(failure), sent=False) from failure
+        node.verified = True
+
+    def _failed(self, node: Node, failure: Unusable) -> str:
+        node.verified = False
+        return str(failure)
+
+    def _prefer(self, node: Node) -> None:
+        if self.nodes[0] is not node:
+            self.nodes.remove(node)
+            self.nodes.insert(0, node)
+
+
+async def _body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > MAX_ANSWER:
+            raise httpx.ReadError(f"answer is longer than {MAX_ANSWER} bytes")
+    return bytes(body)
+
+
+def _answer(url: str, status: int, raw: bytes, parse: Parse[T]) -> T:
+    try:
+        answer = json.loads(raw)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise Unusable(f"{url} answers what is not JSON (HTTP {status})", sent=True) from error
+    failure = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(failure, dict):
+        code, message, data = (failure.get(name) for name in ("code", "message", "data"))
+        if isinstance(code, int):
+            raise RpcFailure(url, code, str(message), str(data or ""))
+    try:
+        return parse(answer["result"])
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        reason = f": {error}" if isinstance(error, Implausible) else ""
+        raise Unusable(f"{url} answers what no node of this chain answers{reason}", True) from error
+
+
+class Implausible(ValueError):
+    """A well-formed answer that cannot be true. The message may be shown."""
