@@ -170,20 +170,26 @@ async def test_a_restarted_node_is_taken_up_again(harness: Harness) -> None:
         stream = Stream(bench.adapter, bench.stream.cursor, bench.patience)
         await stream.until(lambda notice: True, "a first notice")
         cursor = stream.cursor
-        await harness.restart()
-        assert (await bench.adapter.lookup(lock_id)).state is LockState.OPEN
-        await bench.submit(claim(lock_id, preimage), bench.recipient)
-        async with asyncio.timeout(bench.patience):
-            while True:
-                try:
-                    await stream.observed(lock_id, LockClaimed)
-                    break
-                except Unavailable:
-                    # The caller's part: resume. The pause keeps this from being a busy loop.
-                    await stream.close()
-                    await asyncio.sleep(0.1)
-                    stream = Stream(bench.adapter, cursor, bench.patience)
-        await stream.close()
+        reading = asyncio.ensure_future(stream.observed(lock_id, LockClaimed))
+        try:
+            await harness.restart()
+            assert (await bench.adapter.lookup(lock_id)).state is LockState.OPEN
+            await bench.submit(claim(lock_id, preimage), bench.recipient)
+            async with asyncio.timeout(bench.patience):
+                while True:
+                    try:
+                        await reading
+                        break
+                    except Unavailable:
+                        # The caller's part: resume. The pause keeps this from being a busy loop.
+                        await asyncio.sleep(0.1)
+                        await stream.close()
+                        stream = Stream(bench.adapter, cursor, bench.patience)
+                        reading = asyncio.ensure_future(stream.observed(lock_id, LockClaimed))
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            await stream.close()
 
 
 async def test_a_reorg_retracts_what_was_pending(harness: Harness) -> None:
