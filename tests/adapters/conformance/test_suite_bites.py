@@ -2,323 +2,64 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import inspect
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
 
 from adapters.conformance import suite
-from adapters.model import (
-    AccountId,
-    Action,
-    AssetId,
-    Claim,
-    Cursor,
-    Head,
-    Lock,
-    LockClaimed,
-    LockEvent,
-    LockId,
-    LockOpened,
-    LockRecord,
-    LockTerms,
-    Notice,
-    Refund,
-    Stage,
-    Submission,
-    Transaction,
-)
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.chain import Rules
-from adapters.simulated.contract import (
-    Key,
-    LockContract,
-    Read,
-    Refusal,
-    Value,
-    add,
-    balance_key,
+from adapters.simulated.contract import LockContract
+from adapters.spi import AdapterError, RejectionReason
+from tests.adapters.conformance.defective_ledgers import (
+    AssetsWithoutSymbols,
+    BackwardsInOneNotice,
+    BreaksWhenAReadIsCancelled,
+    BreaksWhenAStreamIsCancelled,
+    BreaksWhenCancelled,
+    CancellationSendsTwice,
+    CursorAtTheHead,
+    CursorEndsTheStream,
+    CursorIgnored,
+    CursorOfThisAdapterOnly,
+    DoctorFindsFault,
+    EmitsOtherTerms,
+    FinalTooEarly,
+    FinalTwice,
+    FindsWhatNeverWas,
+    ForgetsSettledLocks,
+    HeadersThatNeverWere,
+    HeadersWithoutParents,
+    HeadIsAheadOfItself,
+    IdLeavesOutTheDeadline,
+    IsNotTakenUpAgain,
+    LogsThePreimage,
+    LookupIsNeverSure,
+    LookupIsTooSure,
+    LookupShowsNoPreimage,
+    ObjectsToAll,
+    ObjectsToNothing,
+    OneLockPerHashlock,
+    PaysOneTooFew,
+    PaysWhoeverCalls,
+    PoorParties,
+    ProfileOfItsOwn,
+    ProfileWithoutHashLock,
+    ReceiptsOfAnotherBlock,
+    RetractsNothing,
+    SendsOneAtATime,
+    SettlesTwice,
+    StreamWaitsForEver,
+    TakesForeignIds,
+    TellsNoReason,
+    TellsThePreimage,
+    forgives,
 )
-from adapters.spi import AdapterError, Credential, Rejected, RejectionReason
 from tests.adapters.conformance.simulated_ledger import SimulatedLedger
-
-# --- defective contracts -------------------------------------------------------------------------
-
-
-class _Forgives(LockContract):
-    """Does not refuse for one reason."""
-
-    forgiven: RejectionReason
-
-    def refusal(
-        self, action: Action, account: AccountId, read: Read, time: int | None
-    ) -> Refusal | None:
-        refusal = super().refusal(action, account, read, time)
-        if refusal is not None and refusal.reason is self.forgiven:
-            return None
-        return refusal
-
-
-def forgives(reason: RejectionReason) -> type[LockContract]:
-    return type("_Forgives", (_Forgives,), {"forgiven": reason})
-
-
-class PaysWhoeverCalls(LockContract):
-    def apply(
-        self, action: Action, account: AccountId, read: Read, writes: dict[Key, Value]
-    ) -> LockEvent | None:
-        event = super().apply(action, account, read, writes)
-        match action:
-            case Claim(lock_id, _) | Refund(lock_id):
-                entry: Any = writes[("lock", lock_id)]
-                terms = entry.terms
-                owner = terms.recipient if isinstance(action, Claim) else terms.sender
-                add(read, writes, balance_key(owner, terms.asset), -terms.amount)
-                add(read, writes, balance_key(account, terms.asset), terms.amount)
-            case _:
-                pass
-        return event
-
-
-class PaysOneTooFew(LockContract):
-    def apply(
-        self, action: Action, account: AccountId, read: Read, writes: dict[Key, Value]
-    ) -> LockEvent | None:
-        event = super().apply(action, account, read, writes)
-        if isinstance(event, LockClaimed):
-            entry: Any = writes[("lock", event.lock_id)]
-            add(read, writes, balance_key(entry.terms.recipient, entry.terms.asset), -1)
-        return event
-
-
-class EmitsOtherTerms(LockContract):
-    def apply(
-        self, action: Action, account: AccountId, read: Read, writes: dict[Key, Value]
-    ) -> LockEvent | None:
-        event = super().apply(action, account, read, writes)
-        if isinstance(event, LockOpened):
-            return LockOpened(event.lock_id, replace(event.terms, amount=event.terms.amount + 1))
-        return event
-
-
-class ForgetsSettledLocks(LockContract):
-    def refusal(
-        self, action: Action, account: AccountId, read: Read, time: int | None
-    ) -> Refusal | None:
-        def forgetful(key: Key) -> Value | None:
-            value = read(key)
-            settled = key[0] == "lock" and getattr(value, "state", "open") != "open"
-            return None if settled else value
-
-        return super().refusal(action, account, forgetful, time)
-
-
-# --- defective adapters --------------------------------------------------------------------------
-
-
-class HeadIsAheadOfItself(SimulatedAdapter):
-    async def head(self) -> Head:
-        head = await super().head()
-        return replace(head, final_height=head.height + 1)
-
-    async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
-        async for notice in super().events(cursor):
-            yield replace(notice, head=replace(notice.head, final_height=notice.head.height + 1))
-
-
-class _Restages(SimulatedAdapter):
-    """Changes the observations of every notice."""
-
-    def changed(self, notice: Notice) -> Notice:
-        return notice
-
-    async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
-        async for notice in super().events(cursor):
-            yield self.changed(notice)
-
-
-class FinalTooEarly(_Restages):
-    def changed(self, notice: Notice) -> Notice:
-        early = (
-            replace(seen, stage=Stage.FINAL)
-            for seen in notice.observations
-            if seen.stage is Stage.PENDING
-        )
-        return replace(notice, observations=tuple(early))
-
-
-class FinalTwice(_Restages):
-    def changed(self, notice: Notice) -> Notice:
-        return replace(notice, observations=notice.observations * 2)
-
-
-class RetractsNothing(_Restages):
-    def changed(self, notice: Notice) -> Notice:
-        kept = (seen for seen in notice.observations if seen.stage is not Stage.RETRACTED)
-        return replace(notice, observations=tuple(kept))
-
-
-class BackwardsInOneNotice(_Restages):
-    def changed(self, notice: Notice) -> Notice:
-        return replace(notice, observations=notice.observations[::-1])
-
-
-class CursorAtTheHead(_Restages):
-    """Resumption loses what was pending when the cursor was made."""
-
-    def changed(self, notice: Notice) -> Notice:
-        return replace(notice, cursor=Cursor(f"{notice.head.height}:{notice.head.hash.hex()}"))
-
-
-class CursorIgnored(SimulatedAdapter):
-    async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
-        async for notice in super().events(None):
-            yield notice
-
-
-class StreamWaitsForEver(SimulatedAdapter):
-    async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
-        stream = super().events(cursor)
-        yield await anext(aiter(stream))
-        await asyncio.Event().wait()
-
-
-class LookupIsTooSure(SimulatedAdapter):
-    async def lookup(self, lock_id: LockId) -> LockRecord:
-        return replace(await super().lookup(lock_id), final=True)
-
-
-class LookupIsNeverSure(SimulatedAdapter):
-    async def lookup(self, lock_id: LockId) -> LockRecord:
-        return replace(await super().lookup(lock_id), final=False)
-
-
-class LookupShowsNoPreimage(SimulatedAdapter):
-    async def lookup(self, lock_id: LockId) -> LockRecord:
-        return replace(await super().lookup(lock_id), preimage=None)
-
-
-class IdLeavesOutTheDeadline(SimulatedAdapter):
-    def lock_id(self, terms: LockTerms) -> LockId:
-        return super().lock_id(replace(terms, deadline=1))
-
-
-class TakesForeignIds(SimulatedAdapter):
-    async def balance(self, account: AccountId, asset: AssetId) -> int:
-        return self._chain.balance(account, asset)
-
-
-class ObjectsToNothing(SimulatedAdapter):
-    async def objections(self, terms: LockTerms) -> Sequence[str]:
-        return ()
-
-
-class ObjectsToAll(SimulatedAdapter):
-    async def objections(self, terms: LockTerms) -> Sequence[str]:
-        return ("no",)
-
-
-class ReceiptsOfAnotherBlock(SimulatedAdapter):
-    async def transaction(self, transaction: str) -> Transaction:
-        return replace(await super().transaction(transaction), block_hash=bytes(32))
-
-
-class BreaksWhenCancelled(SimulatedAdapter):
-    _busy = False
-
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        if self._busy:
-            raise AdapterError("a call that was cancelled is still going on")
-        self._busy = True
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        self._busy = False
-        return await super().submit(action, credential)
-
-
-class SendsOneAtATime(SimulatedAdapter):
-    """Of submissions that overlap, all but the first get lost."""
-
-    _sending = False
-
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        if self._sending:
-            return Submission("lost")
-        self._sending = True
-        try:
-            await asyncio.sleep(0)
-            return await super().submit(action, credential)
-        finally:
-            self._sending = False
-
-
-class CancellationSendsTwice(SimulatedAdapter):
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        submission = await super().submit(action, credential)
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            twin = action
-            if isinstance(action, Lock):
-                twin = Lock(replace(action.terms, deadline=action.terms.deadline + 1))
-            await super().submit(twin, credential)
-            raise
-        return submission
-
-
-class TellsThePreimage(SimulatedAdapter):
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        try:
-            return await super().submit(action, credential)
-        except Rejected as error:
-            if isinstance(action, Claim):
-                told = f"{error} (tried {action.preimage.value.hex()})"
-                raise Rejected(told, error.reason) from None
-            raise
-
-
-class LogsThePreimage(SimulatedAdapter):
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        if isinstance(action, Claim):
-            logging.getLogger(__name__).warning("claiming with %s", action.preimage.value.hex())
-        return await super().submit(action, credential)
-
-
-class TellsNoReason(SimulatedAdapter):
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        try:
-            return await super().submit(action, credential)
-        except Rejected as error:
-            raise Rejected(str(error)) from error
-
-
-class DoctorFindsFault(SimulatedAdapter):
-    async def diagnose(self, credential: Credential | None) -> Any:
-        found = await super().diagnose(credential)
-        return (*found, replace(found[0], ok=False))
-
-
-class IsNotTakenUpAgain(SimulatedAdapter):
-    """After an outage the node's streams begin at its head of then."""
-
-    _was_down = False
-
-    async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
-        if self._was_down:
-            await asyncio.Event().wait()
-        try:
-            async for notice in super().events(cursor):
-                yield notice
-        except AdapterError:
-            self._was_down = True
-            raise
-
-
-# --- what finds them -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -453,6 +194,42 @@ DEFECTS = [
     ),
     Defect(DoctorFindsFault, suite.test_diagnose_finds_all_well, r"Finding"),
     Defect(IsNotTakenUpAgain, suite.test_a_restarted_node_is_taken_up_again, r""),
+    Defect(
+        forgives(RejectionReason.LOCK_ABSENT),
+        suite.test_a_lock_that_is_not_there_is_neither_claimed_nor_refunded,
+        "DID NOT RAISE",
+    ),
+    Defect(ProfileWithoutHashLock, suite.test_profile_is_sound, "hash_lock"),
+    Defect(ProfileOfItsOwn, suite.test_two_adapters_on_one_ledger_agree, "view"),
+    Defect(FindsWhatNeverWas, suite.test_a_lock_that_never_was_is_absent, "REFUNDED"),
+    Defect(OneLockPerHashlock, suite.test_two_locks_under_one_hashlock_are_two_locks, "REFUNDED"),
+    Defect(
+        CursorEndsTheStream,
+        suite.test_resuming_at_the_end_goes_on_with_what_is_new,
+        "this one ended",
+    ),
+    Defect(CursorOfThisAdapterOnly, suite.test_a_cursor_outlives_its_adapter, "of another adapter"),
+    Defect(
+        BreaksWhenAReadIsCancelled,
+        suite.test_a_cancelled_reading_call_leaves_the_adapter_usable,
+        "still going on",
+    ),
+    Defect(
+        BreaksWhenAStreamIsCancelled,
+        suite.test_a_cancelled_stream_leaves_the_adapter_usable,
+        "does not answer",
+    ),
+    Defect(AssetsWithoutSymbols, suite.test_assets_are_described, "symbol"),
+    Defect(PoorParties, suite.test_balances_of_the_parties, "999"),
+    Defect(HeadersWithoutParents, suite.test_headers_are_linked_by_their_hashes, "x00"),
+    Defect(
+        HeadersThatNeverWere,
+        suite.test_what_is_not_on_the_ledger_is_an_invalid_value,
+        "DID NOT RAISE",
+    ),
+    Defect(
+        SettlesTwice, suite.test_two_parties_settle_at_once_and_one_lock_is_settled_once, "== 1"
+    ),
 ]
 
 
@@ -476,3 +253,12 @@ async def test_a_defect_is_found(defect: Defect, caplog: pytest.LogCaptureFixtur
     with pytest.raises(failures) as caught:
         await defect.found_by(**{name: given[name] for name in wanted})
     assert re.search(defect.said, str(caught.value), re.DOTALL), caught.value
+
+
+def test_every_test_of_the_suite_has_a_defect_that_it_finds() -> None:
+    tests = {
+        name
+        for name, _ in inspect.getmembers(suite, inspect.isfunction)
+        if name.startswith("test_")
+    }
+    assert tests == {defect.found_by.__name__ for defect in DEFECTS}
