@@ -50,6 +50,7 @@ from adapters.model import (
     Lock,
     LockId,
     LockRecord,
+    LockState,
     LockTerms,
     Notice,
     Refund,
@@ -267,12 +268,12 @@ class FabricAdapter:
                 return await self._lock(terms, credential, identity)
             case Claim(lock_id, preimage):
                 words = ("claim", lock_id.hex(), preimage.value.hex())
-                return await self._send(identity, words, self._clock())
+                return await self._settle(identity, lock_id, words, self._clock())
             case Refund(lock_id):
                 # The endorsers' clocks decide whether the deadline has passed; an own clock that
                 # is a little behind must not make a valid refund look too early.
                 now = max(self._clock(), await self._chain_time() * NANOSECONDS)
-                return await self._send(identity, ("refund", lock_id.hex()), now)
+                return await self._settle(identity, lock_id, ("refund", lock_id.hex()), now)
             case Withdraw():
                 raise Rejected(
                     f"{self._name}: there is no credit on Fabric to withdraw",
@@ -340,6 +341,22 @@ class FabricAdapter:
             return Choice(tuple(map(str, fields["holdings"])), int(fields["of"]))
         except (ValueError, KeyError, TypeError) as error:
             raise Unavailable(f"{self._name}: the chaincode's holdings cannot be read") from error
+
+    async def _settle(
+        self, identity: Identity, lock_id: LockId, words: Sequence[str], timestamp: int
+    ) -> Submission:
+        """Of two that settle one lock in one block, the second is committed as a conflict of
+        versions. What it lost to is the lock's end: the chain's answer to another try is known."""
+        try:
+            return await self._send(identity, words, timestamp)
+        except NotSent as error:
+            record = await self.lookup(lock_id)
+            if record.state in (LockState.CLAIMED, LockState.REFUNDED):
+                raise Rejected(
+                    f"{self._name}: lock {lock_id.hex()} is {record.state} already",
+                    RejectionReason.LOCK_SETTLED,
+                ) from error
+            raise
 
     async def _send(
         self,

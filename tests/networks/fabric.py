@@ -62,7 +62,7 @@ def find_release() -> Release | str:
         if all(path.exists() for path in wanted):
             return release
     return (
-        "Hyperledger Fabric is not on this machine: unpack a 3.1 release and name it in FABRIC_HOME"
+        "Hyperledger Fabric 3.1: unpack a release and name its folder in FABRIC_HOME"
     )
 
 

@@ -1,0 +1,22 @@
+"""The conformance suite on a real Fabric network."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.conformance.suite import *  # noqa: F403
+from tests.adapters.fabric.real_harness import RealHarness, until_ready
+from tests.networks.fabric import FabricNetwork
+
+
+@pytest.fixture(scope="module")
+def funded(fabric: FabricNetwork) -> RealHarness:
+    harness = RealHarness(fabric)
+    harness.fund()
+    return harness
+
+
+@pytest.fixture
+async def harness(funded: RealHarness) -> RealHarness:
+    await until_ready(funded)
+    return funded
