@@ -1,0 +1,78 @@
+"""The networks that the tests of this folder share, each started once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from tests.adapters.fabric.devnet.gateway_client import GatewayClient
+from tests.adapters.fabric.devnet.networks import (
+    DevelopmentNetwork,
+    NetworkUnderTest,
+    RealNetwork,
+)
+from tests.networks.fabric import Ports, find_release
+
+_DEVELOPMENT_PORTS = 24200
+_REAL_PORTS = 24220
+
+
+@pytest.fixture(scope="session", params=["development", "real"])
+def network(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NetworkUnderTest]:
+    """Each network in turn; the real one where its programs are."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    if request.param == "development":
+        development = DevelopmentNetwork(folder, _DEVELOPMENT_PORTS)
+        try:
+            development.start()
+            yield development
+        finally:
+            development.stop()
+        return
+    release = find_release()
+    if isinstance(release, str):
+        pytest.skip(release)
+    real = RealNetwork(release, folder, Ports(_REAL_PORTS))
+    try:
+        real.start()
+        yield real
+    finally:
+        real.stop()
+
+
+@pytest.fixture
+async def clients(network: NetworkUnderTest) -> AsyncIterator[list[GatewayClient]]:
+    """A client of each organisation at its own peer, which endorses."""
+    three = [network.client(number) for number in (1, 2, 3)]
+    try:
+        for client in three:
+            await endorsing(client)
+        yield three
+    finally:
+        for client in three:
+            await client.close()
+
+
+@pytest.fixture
+async def client(clients: list[GatewayClient]) -> GatewayClient:
+    """The first organisation's."""
+    return clients[0]
+
+
+async def endorsing(client: GatewayClient) -> None:
+    """Returns when the gateway endorses; a real one first learns of the others by gossip."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            for chaincode in ("isthmus", "token"):
+                await client.endorse("put", "ready", "x", chaincode=chaincode)
+            return
+        except grpc.aio.AioRpcError:
+            if time.monotonic() > until:
+                raise
