@@ -1,0 +1,233 @@
+"""One signer's transactions on one chain: nonces, gaps, replacement.
+
+The nonce to use is what the chain says. What this process has sent and the chain does not know yet
+is kept in memory, so that many submissions follow each other without waiting, so that a transaction
+that got lost is handed in again, and so that one whose price has become too low is replaced. After
+a restart the memory is empty: transactions of before that still wait are read back from the node,
+and the first nonce that is free fills whatever gap there is.
+
+Nothing here runs by itself. Each submission first looks after the account; submitting an action
+again while its transaction waits does not make a second one, but pursues the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapters.ethereum import fees as pricing
+from adapters.ethereum.fees import FeePolicy, Market
+from adapters.ethereum.identity import checksummed
+from adapters.ethereum.lock_contract import Call
+from adapters.ethereum.node_errors import UNKNOWN_METHOD, NodeFailed, NodeRefused
+from adapters.ethereum.quantities import data, fields, quantity
+from adapters.ethereum.rpc import Node, Rpc
+from adapters.ethereum.signed_transaction import Fees, SignedTransaction, sign
+from adapters.spi import NotSent, Rejected, Signer, Unavailable, Unknown
+
+_MOST_READ_BACK = 64
+"""Transactions that are read back after a restart; more are not ours to look after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A transaction that was sent, or may have been, and is in no block that we know of."""
+
+    nonce: int
+    call: Call
+    gas: int
+    fees: Fees
+    signed: SignedTransaction | None
+    """None: read back from the node, so the node has it."""
+    id: str
+    since: float
+    """The loop's time of the newest broadcast."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    mined: int
+    known: int
+    """The nonce after the last one that the node's pool holds without a gap."""
+    market: Market
+
+
+class Account:
+    """One signer on one chain. ``patience``: seconds after which a waiting transaction that is
+    pursued is replaced."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        chain_id: int,
+        address: bytes,
+        signer: Signer,
+        policy: FeePolicy,
+        patience: float,
+    ) -> None:
+        self._rpc = rpc
+        self._chain_id = chain_id
+        self.address = address
+        self._signer = signer
+        self._policy = policy
+        self._patience = patience
+        self._turn = asyncio.Lock()
+        self._waiting: dict[int, Waiting] = {}
+
+    async def pursue(self, call: Call) -> str | None:
+        """The id of the transaction that carries this call, if one waits: handed in again if it
+        was lost, replaced if it has waited too long. None if none waits.
+
+        Raises Unavailable, NotSent, Unknown, Rejected, SigningFailed."""
+        async with self._turn:
+            counts = await self._look_after()
+            return await self._pursue(call, counts)
+
+    async def send(self, call: Call, gas: int) -> str:
+        """Signs and sends a call, once, in its turn. Returns the transaction's id.
+
+        Raises Unavailable, NotSent, Unknown, Rejected, SigningFailed."""
+        async with self._turn:
+            counts = await self._look_after()
+            found = await self._pursue(call, counts)
+            if found is not None:
+                return found
+            nonce = max([counts.known, *(waiting + 1 for waiting in self._waiting)])
+            price = pricing.capped(counts.market, self._policy)
+            signed = await sign(self._signer, self._chain_id, nonce, gas, price, call)
+            waiting = Waiting(nonce, call, gas, price, signed, signed.id, self._now())
+            await self._broadcast(waiting, None)
+            return signed.id
+
+    # --- within one's turn ---------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _look_after(self) -> _Counts:
+        """Forgets what is in a block, reads back what is not remembered, hands in again what the
+        node has lost, and raises the price of the first in line where no block would take it."""
+        counts = await self._rpc.run(self._counts)
+        for nonce in [nonce for nonce in self._waiting if nonce < counts.mined]:
+            del self._waiting[nonce]
+        if any(nonce not in self._waiting for nonce in range(counts.mined, counts.known)):
+            await self._rpc.run(lambda node: self._read_back(node, counts))
+        lost = self._waiting.get(counts.known)
+        if lost is not None and lost.signed is not None:
+            await self._again(lost)
+        first = self._waiting.get(counts.mined)
+        if first is not None and pricing.too_low(first.fees, counts.market):
+            await self._replace(first, counts.market)
+        return counts
+
+    async def _counts(self, node: Node) -> _Counts:
+        address = checksummed(self.address)
+        mined, known, market = await asyncio.gather(
+            node.call("eth_getTransactionCount", address, "latest"),
+            node.call("eth_getTransactionCount", address, "pending"),
+            pricing.market(node, self._policy),
+        )
+        first = quantity(mined, "the transaction count")
+        return _Counts(first, max(first, quantity(known, "the transaction count")), market)
+
+    async def _read_back(self, node: Node, counts: _Counts) -> None:
+        unknown = [n for n in range(counts.mined, counts.known) if n not in self._waiting]
+        pool: Mapping[str, Any] | None = None
+        for nonce in unknown[:_MOST_READ_BACK]:
+            found: Any = None
+            try:
+                found = await node.call(
+                    "eth_getTransactionBySenderAndNonce", checksummed(self.address), hex(nonce)
+                )
+            except NodeRefused as refused:
+                if refused.code != UNKNOWN_METHOD:
+                    return
+                if pool is None:
+                    pool = await self._pool(node)
+                found = pool.get(str(nonce))
+            if found is not None:
+                self._waiting[nonce] = _read_waiting(found, nonce, self._now())
+
+    async def _pool(self, node: Node) -> Mapping[str, Any]:
+        """The node's own list of the account's transactions; empty where it does not give one."""
+        try:
+            content = await node.call("txpool_contentFrom", checksummed(self.address))
+        except NodeRefused:
+            return {}
+        return fields(fields(content, "the pool").get("pending", {}), "the pool")
+
+    async def _pursue(self, call: Call, counts: _Counts) -> str | None:
+        waiting = next((sent for sent in self._waiting.values() if sent.call == call), None)
+        if waiting is None:
+            return None
+        if self._now() - waiting.since >= self._patience:
+            return await self._replace(waiting, counts.market)
+        if waiting.signed is not None and waiting.nonce >= counts.known:
+            await self._again(waiting)
+        return waiting.id
+
+    async def _replace(self, old: Waiting, market: Market) -> str:
+        price = pricing.raised(old.fees, market, self._policy)
+        if price is None:
+            if old.signed is not None:
+                await self._again(old)
+            return old.id
+        signed = await sign(self._signer, self._chain_id, old.nonce, old.gas, price, old.call)
+        new = replace(old, fees=price, signed=signed, id=signed.id, since=self._now())
+        await self._broadcast(new, old)
+        return self._waiting[old.nonce].id if old.nonce in self._waiting else new.id
+
+    async def _again(self, lost: Waiting) -> None:
+        assert lost.signed is not None
+        try:
+            await self._rpc.broadcast(lost.signed.raw)
+        except Rejected:
+            # It will never be taken: its nonce is free again.
+            del self._waiting[lost.nonce]
+
+    async def _broadcast(self, new: Waiting, old: Waiting | None) -> None:
+        assert new.signed is not None
+        # Remembered before it is sent: a call that is cancelled half-way may have sent it.
+        self._waiting[new.nonce] = new
+        try:
+            await self._rpc.broadcast(new.signed.raw)
+        except (Rejected, NotSent, Unavailable):
+            if old is not None:
+                # The one before still stands.
+                self._waiting[new.nonce] = old
+                return
+            del self._waiting[new.nonce]
+            raise
+        except Unknown:
+            if old is None:
+                raise
+
+
+def _read_waiting(found: Any, nonce: int, now: float) -> Waiting:
+    """A transaction as a node describes it. Raises NodeFailed."""
+    seen = fields(found, "a waiting transaction")
+    if quantity(seen.get("nonce"), "a transaction's nonce") != nonce:
+        raise NodeFailed("answered a transaction with another nonce than was asked for")
+    to = seen.get("to")
+    if seen.get("maxFeePerGas") is not None:
+        price = Fees(
+            quantity(seen["maxFeePerGas"], "a fee cap"),
+            quantity(seen.get("maxPriorityFeePerGas"), "a tip"),
+        )
+    else:
+        price = Fees(quantity(seen.get("gasPrice"), "a gas price"), None)
+    return Waiting(
+        nonce=nonce,
+        call=Call(
+            data(to, "a recipient", 20) if to is not None else b"",
+            quantity(seen.get("value"), "a value"),
+            data(seen.get("input", seen.get("data")), "a transaction's data"),
+        ),
+        gas=quantity(seen.get("gas"), "a gas limit"),
+        fees=price,
+        signed=None,
+        id="0x" + data(seen.get("hash"), "a transaction's id", 32).hex(),
+        since=now,
+    )

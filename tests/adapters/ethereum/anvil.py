@@ -1,0 +1,142 @@
+"""Anvil for tests: a process on a port of its own, and what can be done to it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adapters.devnet import Participant
+from adapters.ethereum.devnet import Devnet
+from adapters.ethereum.tooling import ToolSet, install
+from tests.adapters.ethereum.signer import LocalSigner
+
+FIRST_PORT, LAST_PORT = 22000, 22098
+_ports = itertools.count(FIRST_PORT)
+
+
+def free_port() -> int:
+    """A port of this suite's range on which nobody listens."""
+    for port in _ports:
+        if port > LAST_PORT:
+            break
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError(f"no free port from {FIRST_PORT} to {LAST_PORT}")
+
+
+def rpc(url: str, method: str, *params: Any) -> Any:
+    """One request, synchronously. Raises AssertionError with the node's error."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        read = json.load(answer)
+    assert "error" not in read, f"{method}: {read['error']}"
+    return read["result"]
+
+
+class Process:
+    """A process that can be stopped, killed and started again."""
+
+    def __init__(self, argv: Sequence[str], url: str, log: Path) -> None:
+        self.argv, self.url, self.log = list(argv), url, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        limit = time.monotonic() + 30
+        while True:
+            try:
+                rpc(self.url, "eth_blockNumber")
+            except OSError:
+                assert self._process.poll() is None, f"it ended: {self.log.read_text()[-2000:]}"
+                assert time.monotonic() < limit, f"no answer: {self.log.read_text()[-2000:]}"
+                time.sleep(0.05)
+            else:
+                return
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(30)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stops answering without breaking any connection."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+
+@contextmanager
+def bare_anvil(log: Path, *arguments: str) -> Iterator[Process]:
+    """Anvil with these arguments and a port of its own."""
+    port = free_port()
+    argv = [str(install(ToolSet.NODE).anvil), "--host", "127.0.0.1", "--port", str(port), "--quiet"]
+    process = Process([*argv, *arguments], f"http://127.0.0.1:{port}", log)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+class Network:
+    """A development network with its process running, as a gateway would have it."""
+
+    def __init__(self, folder: Path, signers: Sequence[LocalSigner], block_time: int = 1) -> None:
+        self.folder = folder
+        self.signers = list(signers)
+        self.devnet = Devnet(folder, block_time=block_time)
+        self.names = [f"party-{number}" for number in range(len(self.signers))]
+        self.devnet.prepare(
+            [free_port()],
+            [
+                Participant(name, signer.public_key)
+                for name, signer in zip(self.names, self.signers, strict=True)
+            ],
+        )
+        spec = self.devnet.processes()[0]
+        self.process = Process(spec.argv, self.devnet.url, folder / "anvil.log")
+
+    @property
+    def url(self) -> str:
+        return self.devnet.url
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        return rpc(self.url, method, *params)
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        return {**self.devnet.settings(self.names[0]), **changes}

@@ -1,0 +1,59 @@
+"""The adapter interface's promises, on Anvil with one block a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from adapters.conformance.harness import Harness
+from adapters.conformance.suite import *  # noqa: F403
+from adapters.ethereum.plugin import plugin
+from adapters.model import AssetId
+from adapters.spi import Adapter, Credential
+from tests.adapters.ethereum.anvil import Network
+from tests.adapters.ethereum.signer import LocalSigner
+
+
+class EthereumHarness(Harness):
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.settings = plugin.settings.model_validate(network.settings())
+
+    def open(self) -> AbstractAsyncContextManager[Adapter]:
+        return plugin.open("anvil", self.settings)
+
+    @property
+    def credentials(self) -> Sequence[Credential]:
+        return [plugin.credential(self.settings, signer) for signer in self.network.signers]
+
+    @property
+    def assets(self) -> Sequence[AssetId]:
+        return self.network.devnet.assets()
+
+    @property
+    def absent_asset(self) -> AssetId:
+        return AssetId.parse(f"{self.settings.chain}/erc20:0x{'ab' * 20}")
+
+    async def restart(self) -> None:
+        """Killed hard once the newest block is in the state file, so that nothing is lost."""
+        await asyncio.sleep(2.5)
+        await asyncio.to_thread(self.network.process.kill)
+        await asyncio.to_thread(self.network.process.start)
+
+    async def reorg(self, depth: int) -> None:
+        await asyncio.to_thread(self.network.rpc, "anvil_reorg", depth, [])
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    signers = [LocalSigner(f"conformance {number}") for number in range(3)]
+    network = Network(tmp_path_factory.mktemp("anvil"), signers)
+    network.process.start()
+    try:
+        asyncio.run(network.devnet.ready())
+        yield EthereumHarness(network)
+    finally:
+        network.process.stop()
