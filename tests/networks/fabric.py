@@ -30,7 +30,7 @@ from adapters.fabric.block import read_block
 CHANNEL = "trade"
 CHAINCODE = "isthmus"
 TOKEN = "token"
-CLOCK_BOUND = 5
+CLOCK_BOUND = 3
 ORGANISATIONS = 3
 _PROGRAMS = ("peer", "orderer", "osnadmin", "configtxgen", "cryptogen")
 _PATIENCE = 60.0
@@ -61,9 +61,7 @@ def find_release() -> Release | str:
         wanted += [release.config / "core.yaml", release.config / "orderer.yaml", release.builder]
         if all(path.exists() for path in wanted):
             return release
-    return (
-        "Hyperledger Fabric 3.1: unpack a release and name its folder in FABRIC_HOME"
-    )
+    return "Hyperledger Fabric 3.1: unpack a release and name its folder in FABRIC_HOME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +158,21 @@ class FabricNetwork:
         for name in list(self._processes):
             self._end(name)
 
-    def stop_process(self, name: str) -> None:
-        """Stops one part: orderer, peerN, isthmusN, tokenN."""
-        self._processes[name].terminate()
-        self._end(name)
-
-    def start_peer(self, number: int) -> None:
-        """Starts a peer again that was stopped."""
+    def restart_peer(self, number: int) -> None:
+        """Kills a peer and starts it again on its ledger."""
+        self.kill(f"peer{number}")
         self._start_peer(number)
         self._wait_for(f"peer{number}", self._ports.peer(number))
+
+    def kill(self, name: str) -> None:
+        """Kills one part: orderer, peerN, isthmusN, tokenN."""
+        self._processes[name].kill()
+        self._end(name)
+
+    def start_orderer(self) -> None:
+        """Starts the orderer again that was killed."""
+        self._start_orderer()
+        self._wait_for("orderer", self._ports.orderer())
 
     def invoke(self, chaincode: str, *words: str, user: tuple[int, str] = (1, "Admin")) -> None:
         """One transaction through the peer's own command line, awaited until it is committed."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from adapters.conformance.harness import Harness
 from adapters.fabric.block import chain_of
+from adapters.fabric.gateway import connect
+from adapters.fabric.identity import identity_of
 from adapters.fabric.pem_signer import PemSigner
 from adapters.fabric.plugin import plugin
 from adapters.fabric.settings import FabricSettings
@@ -26,7 +28,7 @@ def settings_of(network: FabricNetwork, number: int, **changes: Any) -> FabricSe
     fields: dict[str, Any] = {
         "adapter": "fabric",
         "chain": str(chain_of(network.genesis_hash)),
-        "inclusion": 10,
+        "inclusion": 4,
         "finality": 0,
         "clock": CLOCK_BOUND,
         "endpoints": [{"address": network.peer_address(number), "tls_ca": network.tls_ca(number)}],
@@ -67,6 +69,11 @@ class RealHarness(Harness):
     def open(self) -> AbstractAsyncContextManager[Adapter]:
         return plugin.open("fabric", settings_of(self.network, 1))
 
+    async def restart(self) -> None:
+        """The peer of the organisation whose gateway is used."""
+        await asyncio.to_thread(self.network.restart_peer, 1)
+        await until_ready(self.network, 1)
+
     @property
     def credentials(self) -> Sequence[Credential]:
         return self._credentials
@@ -81,15 +88,21 @@ class RealHarness(Harness):
         return AssetId(chain_of(self.network.genesis_hash), "asset", "unobtainium")
 
 
-async def until_ready(harness: RealHarness, patience: float = 60.0) -> None:
-    """Returns when the gateway finds enough endorsers: gossip takes a second or more."""
+async def until_ready(network: FabricNetwork, number: int, patience: float = 60.0) -> None:
+    """Returns when an organisation's gateway endorses; gossip takes a second or more to find the
+    other organisations' peers. What is endorsed here is never submitted."""
+    settings = settings_of(network, number)
+    user = network.user(number)
+    identity = identity_of(user.msp_id, user.certificate.read_bytes(), PemSigner.load(user.key))
+    words = ("configure", network.genesis_hash.hex(), str(CLOCK_BOUND))
     until = time.monotonic() + patience
-    while True:
-        try:
-            async with harness.open() as adapter:
-                await adapter.head()
+    async with connect("fabric", settings, identity, time.time_ns) as gateway:
+        while True:
+            try:
+                await gateway.endorse(identity, CHAINCODE, words, time.time_ns())
+            except AdapterError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
                 return
-        except AdapterError:
-            if time.monotonic() > until:
-                raise
-            await asyncio.sleep(0.1)

@@ -18,5 +18,5 @@ def funded(fabric: FabricNetwork) -> RealHarness:
 
 @pytest.fixture
 async def harness(funded: RealHarness) -> RealHarness:
-    await until_ready(funded)
+    await until_ready(funded.network, 1)
     return funded
