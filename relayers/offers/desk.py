@@ -17,7 +17,7 @@ from adapters.model import (
     format_amount,
     parse_amount,
 )
-from adapters.spi import AdapterError, Rejected
+from adapters.spi import AdapterError, Rejected, SigningFailed
 from relayers.offers.chains import TradedChain
 from relayers.offers.dealing import Dealing, taken
 from relayers.offers.peers import Peer
@@ -126,13 +126,14 @@ class OfferDesk:
         )
         if salt is None:
             salt = self._chance(32)
+        hashlock = await self.hashlock(salt)
         try:
             offer = Offer(
                 version=version,
                 initiator=dealing.address,
                 responder=peer.address,
                 salt=salt,
-                hashlock=self._preimages.preimage(salt).hashlock(),
+                hashlock=hashlock,
                 a=_leg(a, request.give.asset, give, deadlines.a),
                 b=_leg(b, request.get.asset, get, deadlines.b),
                 valid_until=valid_until,
@@ -151,6 +152,14 @@ class OfferDesk:
         if outcome.ignored is Ignored.KNOWN_ALREADY:
             raise OfferRefused(Refusal.HASHLOCK_SEEN, "an offer with this hashlock was made before")
         return Made(taken(outcome), warnings)
+
+    async def hashlock(self, salt: bytes) -> Hashlock:
+        """The hashlock that an offer with this salt has; the preimage is not kept. Raises
+        OfferRefused (signing_failed)."""
+        try:
+            return (await self._preimages.preimage(salt)).hashlock()
+        except SigningFailed as error:
+            raise OfferRefused(Refusal.SIGNING_FAILED, str(error)) from error
 
     async def _version(self, peer: Peer) -> int:
         """The newest version of the offer protocol that both gateways speak."""

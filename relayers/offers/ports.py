@@ -44,7 +44,8 @@ class Swaps(Protocol):
 class PreimageSource(Protocol):
     """The swap key: makes the preimage of a salt, the same one each time."""
 
-    def preimage(self, salt: bytes) -> Preimage: ...
+    async def preimage(self, salt: bytes) -> Preimage:
+        """Raises SigningFailed where the swap key cannot be used."""
 
 
 class Greeter(Protocol):

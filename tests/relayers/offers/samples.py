@@ -58,3 +58,7 @@ def sample_offer() -> Offer:
         valid_until=500,
         reference="order 7 – café",
     )
+
+
+def address(signer: MemorySigner) -> bytes:
+    return gateway_address(signer)

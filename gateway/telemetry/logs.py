@@ -1,0 +1,92 @@
+"""Logs: JSON lines on standard error, with what could be a secret taken out.
+
+Nothing here relies on callers to be careful alone: whatever is under a name that secrets have, and
+every value of a type that holds one, is replaced before it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+from pydantic import SecretBytes, SecretStr
+
+from adapters.model import Preimage
+from gateway.sections import LogLevel
+
+HIDDEN: Final = "<hidden>"
+_SECRET_NAMES: Final = (
+    "preimage",
+    "passphrase",
+    "password",
+    "secret",
+    "token",
+    "authorization",
+    "private",
+    "swap_key",
+    "salt",
+)
+
+
+def hidden(name: str, value: Any) -> Any:
+    """The value as it may be logged under this name."""
+    if any(secret in name.lower() for secret in _SECRET_NAMES):
+        return HIDDEN
+    match value:
+        case Preimage() | SecretStr() | SecretBytes():
+            return HIDDEN
+        case bytes() | bytearray():
+            return f"<{len(value)} bytes>"
+        case Mapping():
+            return {str(key): hidden(str(key), item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [hidden("", item) for item in value]
+        case str() | int() | float() | bool() | None:
+            return value
+        case BaseException():
+            return f"{type(value).__name__}: {value}"
+        case _:
+            return str(value)
+
+
+def _redact(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    return {name: hidden(name, value) for name, value in event.items()}
+
+
+def set_up_logs(level: LogLevel, to: TextIO | None = None) -> None:
+    """Sends structlog's and the standard library's records to one stream as JSON lines."""
+    before: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Tracebacks show source lines, never the values of local names.
+        structlog.processors.format_exc_info,
+        _redact,
+    ]
+    handler = logging.StreamHandler(to if to is not None else sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
