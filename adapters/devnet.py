@@ -57,7 +57,11 @@ class DevelopmentNetwork(Protocol):
         is funded. Idempotent. Raises Unavailable with the reason, naming the log to read."""
 
     def settings(self, participant: str) -> Mapping[str, Any]:
-        """The chain's block of a gateway's configuration for this participant, after ready()."""
+        """The chain's block of a gateway's configuration for this participant, after ready().
+        It lacks the block's ``key``."""
+
+    def issued_key(self, participant: str) -> str | None:
+        """URI of the key that the network issued to a participant; None where it uses its own."""
 
     def assets(self) -> Sequence[AssetId]:
         """What the participants were funded with, the coin (where there is one) first."""

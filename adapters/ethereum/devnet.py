@@ -199,6 +199,9 @@ class Devnet:
             "stale_after": 10 * self._block_time,
         }
 
+    def issued_key(self, participant: str) -> str | None:
+        return None
+
     def assets(self) -> Sequence[AssetId]:
         made = self._read(self._deployment)
         ids = Identities(ChainId("eip155", str(CHAIN_NUMBER)), _bytes(made["contract"]))

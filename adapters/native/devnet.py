@@ -132,6 +132,9 @@ class Devnet:
             "assets": [symbol for symbol, _ in ASSETS],
         }
 
+    def issued_key(self, participant: str) -> str | None:
+        return None
+
     def assets(self) -> Sequence[AssetId]:
         return [AssetId(self._chain, "asset", symbol) for symbol, _ in ASSETS]
 

@@ -142,7 +142,7 @@ class Devnet:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + _READY_WITHIN
         async with self._administration() as (gateway, admin):
-            await self._reachable(gateway, give_up)
+            await self._reachable(give_up)
             set_up = _SetUp(gateway, admin, give_up)
             await set_up.configure(self._genesis_hash)
             accounts = [
@@ -154,9 +154,10 @@ class Devnet:
                 for symbol, decimals in ASSETS:
                     group.create_task(set_up.fund(symbol, decimals, accounts))
 
-    async def _reachable(self, gateway: Gateway, give_up: float) -> None:
+    async def _reachable(self, give_up: float) -> None:
         """Every organisation's peer answers, with its chaincode behind it."""
         for msp_id in ORGANISATIONS:
+            await self._listening(msp_id, give_up)
             async with self._gateway_of(msp_id) as own:
                 while True:
                     try:
@@ -171,6 +172,18 @@ class Devnet:
                             ) from error
                     await asyncio.sleep(0.1)
 
+    async def _listening(self, msp_id: str, give_up: float) -> None:
+        """A bare connection first: after one that fails, gRPC waits a second for the next."""
+        host, _, port = self._address(msp_id).rpartition(":")
+        while asyncio.get_running_loop().time() < give_up:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            return
+
     def settings(self, participant: str) -> Mapping[str, Any]:
         names = self._participants()
         if participant not in names:
@@ -178,6 +191,9 @@ class Devnet:
         msp_id = _organisation(names.index(participant))
         own = self._certificate(participant)
         return self._settings_of(msp_id, own, own.with_name("key.pem"))
+
+    def issued_key(self, participant: str) -> str | None:
+        return f"pem:{self._certificate(participant).with_name('key.pem')}"
 
     def assets(self) -> Sequence[AssetId]:
         return [AssetId(self._chain, "asset", symbol) for symbol, _ in ASSETS]
@@ -203,13 +219,16 @@ class Devnet:
     def _chain(self) -> ChainId:
         return ChainId("fabric", self._genesis_hash.hex()[:32])
 
-    def _settings_of(self, msp_id: str, certificate: Path, key: Path) -> dict[str, Any]:
-        configuration = NetworkConfiguration.read(self._folder)
+    def _address(self, msp_id: str) -> str:
         (address,) = (
             organisation.gateway
-            for organisation in configuration.organisations
+            for organisation in NetworkConfiguration.read(self._folder).organisations
             if organisation.msp_id == msp_id
         )
+        return address
+
+    def _settings_of(self, msp_id: str, certificate: Path, key: Path) -> dict[str, Any]:
+        configuration = NetworkConfiguration.read(self._folder)
         tls_ca = organisation_folder(self._folder, msp_id) / "tls_ca" / "certificate.pem"
         return {
             "adapter": self.name,
@@ -218,7 +237,7 @@ class Devnet:
             "inclusion": 1 + -(-2 * configuration.batch.timeout_ms // 1000),
             "finality": 0,
             "clock": CLOCK_BOUND,
-            "endpoints": [{"address": address, "tls_ca": str(tls_ca.absolute())}],
+            "endpoints": [{"address": self._address(msp_id), "tls_ca": str(tls_ca.absolute())}],
             "channel": configuration.channel,
             "chaincode": CHAINCODE,
             "msp_id": msp_id,

@@ -1,0 +1,71 @@
+"""The ledgers of a development network: which there are, and how they are brought up together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+
+from adapters.devnet import DevelopmentNetwork, DevelopmentNetworkFactory, Participant
+from adapters.spi import Unavailable
+from gateway.devnet.processes import Processes
+
+LEDGERS = ("native", "ethereum", "fabric")
+
+
+def open_network(ledger: str, folder: Path) -> DevelopmentNetwork:
+    """The development network of a built-in adapter, in ``folder``."""
+    factory: DevelopmentNetworkFactory = import_module(f"adapters.{ledger}.devnet").Devnet
+    return factory(folder)
+
+
+class Ledgers:
+    """Several development networks whose processes are started and ended together."""
+
+    def __init__(self, folder: Path, names: Sequence[str], processes: Processes) -> None:
+        self.networks: Mapping[str, DevelopmentNetwork] = {
+            name: open_network(name, folder / name) for name in names
+        }
+        self._processes = processes
+
+    @property
+    def ports_needed(self) -> int:
+        return sum(network.ports_needed for network in self.networks.values())
+
+    def prepare(self, ports: Iterator[int], participants: Sequence[Participant]) -> None:
+        for network in self.networks.values():
+            network.prepare(list(islice(ports, network.ports_needed)), participants)
+
+    def start(self) -> None:
+        for network in self.networks.values():
+            for spec in network.processes():
+                if not self._processes.alive(spec.name):
+                    self._processes.start(spec)
+
+    async def ready(self) -> None:
+        """Returns when every ledger takes transactions and every participant is funded.
+
+        Raises Unavailable, with the last lines of the log where a process has ended.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for network in self.networks.values():
+                    group.create_task(network.ready())
+        except* Unavailable as failures:
+            raise Unavailable(self._why(failures)) from failures
+
+    def _why(self, failures: ExceptionGroup[Unavailable]) -> str:
+        for network in self.networks.values():
+            for spec in network.processes():
+                if not self._processes.alive(spec.name):
+                    log = self._processes.log(spec.name)
+                    return (
+                        f"the process {spec.name} has ended; its log {log} closes with:\n"
+                        f"{self._processes.last_words(spec.name)}"
+                    )
+        return str(failures.exceptions[0])
+
+    def process_names(self) -> list[str]:
+        return [spec.name for net in self.networks.values() for spec in net.processes()]
