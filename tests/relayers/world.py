@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from adapters.model import Asset, AssetId, Bounds, ChainId, Hashlock, Preimage
+from adapters.model import Asset, AssetId, Bounds, ChainId, Hashlock, LockId, Preimage
 from adapters.simulated.accounts import named_credential
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.chain import Rules, SimulatedChain
@@ -217,7 +217,7 @@ class World:
     def other(self, gateway: Gateway) -> Gateway:
         return self.bob if gateway is self.alice else self.alice
 
-    def lock_ids(self, offer: Offer, acceptance: Acceptance) -> tuple[bytes, bytes]:
+    def lock_ids(self, offer: Offer, acceptance: Acceptance) -> tuple[LockId, LockId]:
         view = self.alice.views
         return (
             view[A].lock_id(terms_a(offer, acceptance)),
@@ -275,7 +275,7 @@ async def ended(gateway: Gateway, key: Hashlock, within: float = 3_000) -> Swap:
         while True:
             if gateway.process is not None and gateway.process.task.done():
                 gateway.process.task.result()
-            swap = gateway.process and gateway.engine.swap(key)
+            swap = gateway.engine.swap(key) if gateway.process is not None else None
             if swap is not None and swap.ended:
                 return swap
             await asyncio.sleep(1)
