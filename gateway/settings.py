@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from adapters.model import AccountId, AssetId, ChainId, InvalidValue
 from adapters.registry import AdapterRegistry
@@ -25,6 +25,7 @@ from relayers.offers.peers import Peer, PinnedCertificate, TrustedAuthority
 from relayers.offers.policy import Policy, Rule
 from relayers.offers.rules import OfferRules
 from relayers.protocol.timelocks import GatewayBounds
+from relayers.signing.secret import Prompt, Secret, SecretMissing, resolve
 
 MAX_FILE = 1 << 20
 """Bytes; no configuration file is longer."""
@@ -319,21 +320,21 @@ def _anchor(value: Any, folder: Path, name: str) -> Any:
 
 
 def read_secret(
-    reference: str, field: str, environment: Mapping[str, str] | None = None
-) -> SecretStr:
-    """Fetches what ``file:PATH`` or ``env:NAME`` refers to. Raises ConfigurationError, which names
-    the reference and never its content."""
-    kind, _, place = reference.partition(":")
-    if kind == "env":
-        value = (os.environ if environment is None else environment).get(place)
-        if not value:
-            raise ConfigurationError([f"{field}: the environment has no {place}; set it"])
-        return SecretStr(value)
+    reference: str | None,
+    what: str,
+    *,
+    prompt: Prompt | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Secret:
+    """Fetches what ``file:PATH`` or ``env:NAME`` refers to; None asks at the prompt, where there is
+    one. Raises ConfigurationError, which names ``what`` and the reference, never the content."""
     try:
-        value = Path(place).read_text().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-        raise ConfigurationError([f"{field}: {place} cannot be read: {why}"]) from None
-    if not value:
-        raise ConfigurationError([f"{field}: {place} is empty; write the secret into it"])
-    return SecretStr(value)
+        return resolve(
+            reference,
+            what=what,
+            environment=os.environ if environment is None else environment,
+            folder=Path(),
+            prompt=prompt,
+        )
+    except SecretMissing as error:
+        raise ConfigurationError([str(error)]) from None

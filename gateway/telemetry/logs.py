@@ -12,10 +12,10 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
 import structlog
-from pydantic import SecretBytes, SecretStr
 
 from adapters.model import Preimage
 from gateway.sections import LogLevel
+from relayers.signing.secret import Secret
 
 HIDDEN: Final = "<hidden>"
 _SECRET_NAMES: Final = (
@@ -36,7 +36,7 @@ def hidden(name: str, value: Any) -> Any:
     if any(secret in name.lower() for secret in _SECRET_NAMES):
         return HIDDEN
     match value:
-        case Preimage() | SecretStr() | SecretBytes():
+        case Preimage() | Secret():
             return HIDDEN
         case bytes() | bytearray():
             return f"<{len(value)} bytes>"

@@ -1,0 +1,1 @@
+"""The gateway's HTTP faces: one for its own users, one for other gateways."""

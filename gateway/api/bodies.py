@@ -1,0 +1,223 @@
+"""The bodies of the user API: what is asked, and what is answered.
+
+Amounts are decimal strings in smallest units; hashes are 0x-hex; times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from relayers.offers.wire import MAX_REASON
+from relayers.protocol.offer import MAX_REFERENCE
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- asked ---------------------------------------------------------------------------------------
+
+
+class SideBody(_Body):
+    """One side of a swap: an asset, and how much of it, in one of two ways."""
+
+    asset: str = Field(max_length=200, description="CAIP-19 id.")
+    amount: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,80}$")] | None = Field(
+        default=None, description='In smallest units, for example "12500000".'
+    )
+    quantity: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        default=None, description='In whole units, for example "12.5".'
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.amount is None) == (self.quantity is None):
+            raise ValueError("give one of amount (smallest units) and quantity (whole units)")
+        return self
+
+
+class DeadlinesBody(_Body):
+    """Until when the two locks stand."""
+
+    give: int = Field(description="t1, of what we give.")
+    get: int = Field(description="t2, of what we get; before t1.")
+
+
+class OfferBody(_Body):
+    """An offer to a peer."""
+
+    peer: str = Field(max_length=100, description="The peer's name in the configuration.")
+    give: SideBody
+    get: SideBody
+    valid_for: int | None = Field(
+        default=None, description="Seconds for which it can be taken up. Default: the gateway's."
+    )
+    deadlines: DeadlinesBody | None = Field(
+        default=None, description="Default: the earliest that the gateway's bounds allow."
+    )
+    reference: str = Field(
+        default="", max_length=MAX_REFERENCE, description="Your own text; the peer sees it."
+    )
+
+
+class RejectionBody(_Body):
+    """Why an offer is rejected."""
+
+    reason: str = Field(default="", max_length=MAX_REASON, description="The peer is told it.")
+
+
+# --- answered ------------------------------------------------------------------------------------
+
+
+class LockView(_Body):
+    """A lock, as its chain has shown it so far."""
+
+    id: str
+    opened: Literal["pending", "final"] | None
+    settled: Literal["claimed", "refunded"] | None
+    settled_stage: Literal["pending", "final"] | None
+
+
+class LegView(_Body):
+    """One side of a swap. ``lock`` is there once the swap is agreed."""
+
+    chain: str
+    chain_name: str
+    contract: str
+    asset: str
+    amount: str
+    display: str | None = Field(description='For people, such as "12.5 GLD"; null if not known.')
+    sender: str | None
+    recipient: str | None
+    deadline: int
+    lock: LockView | None
+
+
+class ExplanationView(_Body):
+    """Where a swap is, in words."""
+
+    where: str
+    waits_for: str
+    until: int | None
+    next: str
+    at_risk: str = Field(description="A deadline of ours that is in danger; empty where none is.")
+
+
+class SwapView(_Body):
+    """A swap from this gateway's side."""
+
+    id: str = Field(description="The hashlock.")
+    role: Literal["initiator", "responder"]
+    phase: str
+    ended: bool
+    peer: str | None
+    peer_address: str
+    reference: str
+    give: LegView
+    get: LegView
+    valid_until: int
+    reason: str
+    alerts: tuple[str, ...]
+    begun: int
+    changed: int
+
+
+class SwapDetail(SwapView):
+    """A swap, with words for people."""
+
+    explanation: ExplanationView
+    warnings: tuple[str, ...] = ()
+
+
+class SwapPage(_Body):
+    """Swaps, newest first. ``next``: give it as ``after`` for the page that follows."""
+
+    swaps: tuple[SwapView, ...]
+    next: str | None
+
+
+class EventView(_Body):
+    """Something that users are told."""
+
+    number: int
+    swap: str
+    at: int
+    kind: str
+    level: str
+    text: str
+
+
+class AssetView(_Body):
+    id: str
+    symbol: str
+    decimals: int
+
+
+class ChainView(_Body):
+    """A chain. ``head`` is the newest known; ``problem``: why it cannot be asked now."""
+
+    name: str
+    chain: str
+    contract: str
+    account: str
+    inclusion: int
+    finality: int
+    clock: int
+    late: int
+    stale_after: int
+    capabilities: tuple[str, ...]
+    fee_asset: str | None
+    height: int | None
+    final_height: int | None
+    time: int | None
+    stale: bool
+    frozen: str | None
+    problem: str | None
+    since: int | None
+
+
+class ChainDetail(ChainView):
+    assets: tuple[AssetView, ...]
+
+
+class BalanceView(_Body):
+    asset: str
+    symbol: str
+    decimals: int
+    amount: str
+    display: str
+
+
+class BalancesView(_Body):
+    chain: str
+    account: str
+    balances: tuple[BalanceView, ...]
+
+
+class PeerView(_Body):
+    name: str
+    address: str
+    url: str
+    policy: bool
+
+
+class FindingView(_Body):
+    """One thing that was checked."""
+
+    part: str
+    check: str
+    ok: bool
+    seen: str
+    mend: str = ""
+
+
+class DoctorView(_Body):
+    ok: bool
+    findings: tuple[FindingView, ...]
+
+
+class HealthView(_Body):
+    ok: bool
+    reasons: tuple[str, ...] = ()

@@ -1,0 +1,121 @@
+"""What doctor checks: each chain, the journal, the clock, each peer; and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adapters.model import Hashlock
+from adapters.spi import AdapterError, Rejected
+from gateway.api.bodies import DoctorView, FindingView
+from gateway.services import Services
+from relayers.journal.port import JournalError
+from relayers.offers.chains import TradedChain
+from relayers.offers.peers import Peer
+from relayers.offers.wire import from_hex
+from relayers.protocol.offer import PROTOCOL_VERSIONS
+
+WAIT = 20.0
+"""Seconds for each part."""
+
+
+async def diagnosed(services: Services) -> DoctorView:
+    """All findings. Raises nothing for what it finds wrong."""
+    dealing = services.dealing
+    parts = await asyncio.gather(
+        _journal(services),
+        *(_chain(services, chain) for chain in dealing.chains),
+        *(_peer(services, peer) for peer in dealing.peers),
+    )
+    findings = tuple(finding for part in parts for finding in part)
+    return DoctorView(ok=all(finding.ok for finding in findings), findings=findings)
+
+
+async def _chain(services: Services, chain: TradedChain) -> list[FindingView]:
+    part = f"chain {chain.name}"
+    found: list[FindingView] = []
+    try:
+        async with asyncio.timeout(WAIT):
+            for finding in await chain.adapter.diagnose(chain.credential):
+                found.append(
+                    FindingView(
+                        part=part,
+                        check=finding.check,
+                        ok=finding.ok,
+                        seen=finding.seen,
+                        mend=finding.mend,
+                    )
+                )
+            head = await chain.adapter.head()
+    except TimeoutError:
+        return [*found, _no(part, "answer", f"none within {WAIT:g} s", "see to the node")]
+    except AdapterError as error:
+        return [*found, _no(part, "head", str(error), "see to the node")]
+    profile = chain.adapter.profile
+    behind = int(services.clock()) - head.time
+    found.append(
+        FindingView(
+            part=part,
+            check="clock",
+            ok=-profile.bounds.clock <= behind <= profile.stale_after,
+            seen=f"the newest block is {behind} s behind this machine's clock",
+            mend=""
+            if -profile.bounds.clock <= behind <= profile.stale_after
+            else "set this machine's clock by NTP; if it is right, the node is behind: see to it",
+        )
+    )
+    view = services.engine.views().get(chain.id)
+    if view is not None and view.frozen is not None:
+        mend = f"find out why, then: isthmus chain resume {chain.name}"
+        found.append(_no(part, "frozen", view.frozen, mend))
+    trouble = services.trouble().get(chain.name)
+    if trouble is not None:
+        found.append(_no(part, "event stream", trouble.problem, "see to the node"))
+    return found
+
+
+async def _journal(services: Services) -> list[FindingView]:
+    try:
+        await services.journal.history(Hashlock(bytes(32)))
+    except JournalError as error:
+        return [_no("journal", "readable", str(error), "see to the disk, then restart")]
+    found = [FindingView(part="journal", check="readable", ok=True, seen="it answers")]
+    held = services.engine.quarantined()
+    if held:
+        keys = ", ".join("0x" + key.hex() for key in list(held)[:5])
+        found.append(
+            _no("journal", "quarantine", f"{len(held)} swaps are held: {keys}", "see the runbook")
+        )
+    return found
+
+
+async def _peer(services: Services, peer: Peer) -> list[FindingView]:
+    part = f"peer {peer.name}"
+    try:
+        hello = await services.greeter.hello(peer)
+    except Rejected as error:
+        return [_no(part, "reachability", str(error), f"correct the url of peer {peer.name}")]
+    except AdapterError as error:
+        mend = f"see whether {peer.url} is right, and ask {peer.name} whether its gateway runs"
+        return [_no(part, "reachability", str(error), mend)]
+    found = [FindingView(part=part, check="reachability", ok=True, seen=peer.url)]
+    if from_hex(hello.address) == peer.address:
+        found.append(FindingView(part=part, check="key", ok=True, seen=hello.address))
+    else:
+        mend = f"ask {peer.name} for its gateway's address, over another way than this"
+        found.append(_no(part, "key", f"it says {hello.address}; another is pinned", mend))
+    both = [version for version in PROTOCOL_VERSIONS if version in hello.versions]
+    seen = f"it speaks {list(hello.versions)}, this gateway {list(PROTOCOL_VERSIONS)}"
+    found.append(
+        FindingView(
+            part=part,
+            check="protocol version",
+            ok=bool(both),
+            seen=seen,
+            mend="" if both else "update the older of the two gateways",
+        )
+    )
+    return found
+
+
+def _no(part: str, check: str, seen: str, mend: str) -> FindingView:
+    return FindingView(part=part, check=check, ok=False, seen=seen, mend=mend)

@@ -1,0 +1,330 @@
+"""The composition root: builds a gateway out of its settings, runs it, and ends it in order.
+
+Nothing is written or sent before everything that can be checked has been: the configuration, the
+keys, the TLS files, the ports, the journal, the chains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from structlog.stdlib import get_logger
+
+from adapters.model import InvalidValue
+from adapters.spi import Adapter, Credential, Misconfigured, Signer, Unavailable
+from gateway.api.peer_app import peer_app
+from gateway.api.user_app import user_app
+from gateway.audit import AuditLog
+from gateway.listener import Listener, bind
+from gateway.sections import KeySection
+from gateway.services import ChainTrouble, Services
+from gateway.settings import ChainConfiguration, GatewaySettings, read_secret
+from gateway.telemetry.metrics import Metrics, Sources
+from relayers.backoff import Backoff
+from relayers.clock import Clock, system_clock
+from relayers.engine import Engine
+from relayers.executor import Executor, Post
+from relayers.journal.sqlite import SqliteJournal
+from relayers.offers.chains import TradedChain, TradedChains
+from relayers.offers.clerk import PolicyClerk
+from relayers.offers.dealing import Dealing
+from relayers.offers.desk import OfferDesk
+from relayers.offers.intake import OfferIntake
+from relayers.offers.peer_messenger import open_messenger
+from relayers.offers.peers import Peers
+from relayers.offers.typed_data import gateway_address
+from relayers.protocol.state import Swap
+from relayers.signing.keyring import Keyring
+from relayers.signing.keystore import KeyFileError
+from relayers.signing.secret import Prompt, Secret
+from relayers.signing.swap_key import SwapKey
+from relayers.watcher import Watcher
+
+_log = get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that is built and not yet running. ``workers`` never end by themselves."""
+
+    services: Services
+    user: Listener
+    peer: Listener
+    workers: Mapping[str, Callable[[], Awaitable[None]]]
+
+    async def run(self) -> None:
+        """Runs until ``stop``; then lets requests under way end, and stops the rest.
+
+        Raises what made a part fail, such as JournalError: then the process is to be started anew.
+        """
+        services = self.services
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                workers = [
+                    tasks.create_task(_endless(work), name=name)
+                    for name, work in self.workers.items()
+                ]
+                listeners = [
+                    tasks.create_task(listener.run_until_stopped())
+                    for listener in (self.user, self.peer)
+                ]
+                _log.info("running", organisation=services.organisation)
+                await services.stopping.wait()
+                _log.info("stopping")
+                self.user.stop()
+                self.peer.stop()
+                await asyncio.wait(listeners)
+                for worker in workers:
+                    worker.cancel()
+        except BaseExceptionGroup as group:
+            # The first cause; what followed from it is noise to an operator.
+            raise _first(group) from group
+
+    def stop(self) -> None:
+        """Asks the gateway to end; ``run`` returns when it has."""
+        self.services.stopping.set()
+
+
+async def _endless(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: GatewaySettings, *, prompt: Prompt | None = None, clock: Clock = system_clock
+) -> AsyncIterator[Gateway]:
+    """Builds a gateway. ``prompt`` asks for passphrases that the configuration does not refer to.
+
+    Waits for chains whose nodes do not answer yet. Raises ConfigurationError, Misconfigured
+    (a key, a TLS file, a port in use, a chain that is not the configured one), JournalError.
+    """
+    root = settings.root
+    keys = _Keys(settings.folder, prompt)
+    token = read_secret(root.api.token, "api.token")
+    signer = await keys.signer(root.gateway.key, "gateway.key")
+    swap_key = await keys.swap_key(root.gateway.swap_key, "gateway.swap_key")
+    chain_signers = [
+        await keys.signer(chain.key, f"chains.{chain.name}.key") for chain in settings.chains
+    ]
+    try:
+        peers, own = Peers(settings.peers), gateway_address(signer)
+    except InvalidValue as error:
+        raise Misconfigured(f"gateway.key: {error}") from error
+    if peers.at(own) is not None:
+        raise Misconfigured(f"peers: 0x{own.hex()} is this gateway's own address")
+    async with AsyncExitStack() as stack:
+        user_socket = bind(root.api.host, root.api.port, "api")
+        stack.callback(user_socket.close)
+        peer_socket = bind(root.peer_api.host, root.peer_api.port, "peer_api")
+        stack.callback(peer_socket.close)
+        messenger = await stack.enter_async_context(open_messenger(peers, signer))
+        owner = root.gateway.organisation
+        journal = await stack.enter_async_context(
+            await SqliteJournal.open(root.journal.path, owner)
+        )
+        audit = stack.enter_context(AuditLog(settings.audit_path, clock))
+        adapters = await open_chains(stack, settings.chains)
+        credentials = [
+            _credential(chain, chain_signer)
+            for chain, chain_signer in zip(settings.chains, chain_signers, strict=True)
+        ]
+        traded = [TradedChain(*pair) for pair in zip(adapters, credentials, strict=True)]
+        engine = await Engine.open(journal, clock)
+        backoff = Backoff(random.random)
+        watchers = [Watcher(engine, chain.adapter, clock, backoff) for chain in traded]
+        executor = Executor(
+            engine,
+            {chain.id: Post(chain.adapter, chain.credential) for chain in traded},
+            messenger,
+            swap_key,
+            clock,
+            backoff,
+        )
+        dealing = Dealing(
+            signer=signer,
+            chains=TradedChains(traded, settings.bounds),
+            peers=peers,
+            swaps=engine,
+            clock=clock,
+            rules=settings.rules,
+        )
+        desk = OfferDesk(dealing, swap_key, messenger, secrets.token_bytes)
+        received = asyncio.Event()
+        metrics = Metrics(
+            Sources(
+                swaps=engine.swaps,
+                views=engine.views,
+                names={chain.id: chain.name for chain in traded},
+                quarantined=lambda: len(engine.quarantined()),
+                intents=lambda: len(engine.intents()),
+                clock=clock,
+            )
+        )
+
+        def decided(swap: Swap, decision: str, why: str) -> None:
+            audit.write("policy", "accept", decision, swap="0x" + swap.hashlock.hex(), detail=why)
+            metrics.commands.labels("policy", "accept", decision).inc()
+
+        clerk = PolicyClerk(dealing, desk, received, decided)
+        services = Services(
+            organisation=owner,
+            dealing=dealing,
+            desk=desk,
+            intake=OfferIntake(dealing, received),
+            engine=engine,
+            journal=journal,
+            greeter=messenger,
+            audit=audit,
+            metrics=metrics,
+            clock=clock,
+            chance=secrets.token_bytes,
+            trouble=lambda: _trouble(watchers, traded),
+            stopping=asyncio.Event(),
+        )
+        workers: dict[str, Callable[[], Awaitable[None]]] = {"engine": engine.run}
+        for watcher, chain in zip(watchers, traded, strict=True):
+            workers[f"watcher of {chain.name}"] = watcher.run
+        workers |= {"executor": executor.run, "policy clerk": clerk.run}
+        user_tls = _tls(root.api.tls_certificate, root.api.tls_key)
+        peer_tls = _tls(root.peer_api.tls_certificate, root.peer_api.tls_key)
+        yield Gateway(
+            services,
+            Listener(user_app(services, token), user_socket, user_tls, "api"),
+            Listener(peer_app(services), peer_socket, peer_tls, "peer_api"),
+            workers,
+        )
+
+
+def _tls(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    return None if certificate is None or key is None else (certificate, key)
+
+
+def _trouble(
+    watchers: Sequence[Watcher], chains: Sequence[TradedChain]
+) -> Mapping[str, ChainTrouble]:
+    names = {chain.id: chain.name for chain in chains}
+    return {
+        names[watcher.chain]: ChainTrouble(watcher.state.error, int(watcher.state.since or 0))
+        for watcher in watchers
+        if watcher.state.error is not None
+    }
+
+
+# --- keys and chains -----------------------------------------------------------------------------
+
+
+class _Keys:
+    """Opens keys by the sections that name them. Raises Misconfigured, ConfigurationError."""
+
+    def __init__(self, folder: Path, prompt: Prompt | None) -> None:
+        self._ring = Keyring(folder)
+        self._prompt = prompt
+
+    async def signer(self, key: KeySection, field: str) -> Signer:
+        try:
+            return await self._ring.signer(key.uri, self._passphrase(key, field))
+        except KeyFileError as error:
+            raise Misconfigured(f"{field}: {error}") from error
+
+    async def swap_key(self, key: KeySection, field: str) -> SwapKey:
+        try:
+            return await self._ring.swap_key(key.uri, self._passphrase(key, field))
+        except KeyFileError as error:
+            raise Misconfigured(f"{field}: {error}") from error
+
+    def _passphrase(self, key: KeySection, field: str) -> Callable[[], Secret] | None:
+        if key.passphrase is None and not key.uri.startswith("keystore:"):
+            # A PEM file may well have none.
+            return None
+        what = f"the passphrase of {field}"
+        return lambda: read_secret(key.passphrase, what, prompt=self._prompt)
+
+
+async def open_chains(
+    stack: AsyncExitStack, chains: Sequence[ChainConfiguration]
+) -> Sequence[Adapter]:
+    """Opens every chain; one whose node does not answer is tried again until it does. Raises
+    Misconfigured."""
+    backoff = Backoff(random.random)
+    adapters = []
+    for chain in chains:
+        failures = 0
+        while True:
+            try:
+                adapter = await stack.enter_async_context(
+                    chain.plugin.open(chain.name, chain.settings)
+                )
+            except Unavailable as error:
+                failures += 1
+                _log.warning("waiting for a chain", chain=chain.name, error=str(error))
+                await asyncio.sleep(backoff.pause(failures))
+            else:
+                adapters.append(adapter)
+                break
+    return adapters
+
+
+def _credential(chain: ChainConfiguration, signer: Signer) -> Credential:
+    try:
+        return chain.plugin.credential(chain.settings, signer)
+    except Misconfigured as error:
+        raise Misconfigured(f"chains.{chain.name}.key: {error}") from error
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+async def run_gateway(settings: GatewaySettings, *, prompt: Prompt | None = None) -> None:
+    """A gateway's process: runs until SIGTERM or SIGINT. Raises what open_gateway and run do."""
+
+    async def work(built: asyncio.Event, stop: asyncio.Event) -> None:
+        async with open_gateway(settings, prompt=prompt) as gateway:
+            built.set()
+            stopper = asyncio.create_task(stop.wait())
+            stopper.add_done_callback(lambda _: gateway.stop())
+            try:
+                await gateway.run()
+            finally:
+                stopper.cancel()
+
+    await until_signalled(work)
+
+
+async def until_signalled(
+    work: Callable[[asyncio.Event, asyncio.Event], Awaitable[None]],
+) -> None:
+    """Runs ``work(built, stop)``. The first SIGTERM or SIGINT sets ``stop``; before ``work`` has
+    set ``built``, or at the second signal, it is cancelled."""
+    loop = asyncio.get_running_loop()
+    built, stop = asyncio.Event(), asyncio.Event()
+    task = asyncio.ensure_future(work(built, stop))
+
+    def signalled() -> None:
+        if stop.is_set() or not built.is_set():
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
