@@ -34,6 +34,7 @@ from adapters.model import (
     Submission,
     Transaction,
     Withdraw,
+    check_amount,
     check_hashlock,
 )
 from adapters.native.answers import (
@@ -307,6 +308,11 @@ class NativeAdapter:
     # --- inside ----------------------------------------------------------------------------------
 
     def _opening(self, terms: LockTerms) -> OpenLock:
+        """Raises InvalidValue for what has no encoding, even where terms were never checked."""
+        check_hashlock(terms.hashlock)
+        check_amount(terms.amount)
+        if not 0 < terms.deadline < 2**63:
+            raise InvalidValue(f"deadline {terms.deadline} is not a Unix time in seconds")
         return OpenLock(
             recipient=account_bytes(terms.recipient, self._chain),
             symbol=asset_symbol(terms.asset, self._chain),
