@@ -33,7 +33,6 @@ class AdapterRegistry:
     ) -> None:
         self._allowed = frozenset(allowed)
         self._found: dict[str, EntryPoint] = {}
-        self._loaded: dict[str, AdapterPlugin] = {}
         for entry in entry_points(group=ENTRY_POINT_GROUP) if found is None else found:
             other = self._found.setdefault(entry.name, entry)
             # One distribution can be listed twice, by an editable install beside a path.
@@ -57,8 +56,6 @@ class AdapterRegistry:
 
     def load(self, name: str) -> AdapterPlugin:
         """Imports the plugin and checks it. Raises Misconfigured, with what to do."""
-        if name in self._loaded:
-            return self._loaded[name]
         entry = self._found.get(name)
         if entry is None:
             there = ", ".join(self.names()) or "none"
@@ -80,9 +77,7 @@ class AdapterRegistry:
                 f"adapter {name} ({entry.value} of {_distribution(entry)}) cannot be imported: "
                 f"{type(error).__name__}: {error}; reinstall the package"
             ) from error
-        plugin = _checked(name, entry, loaded)
-        self._loaded[name] = plugin
-        return plugin
+        return _checked(name, entry, loaded)
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from eth_keys.datatypes import PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.codec.secp256k1 import ORDER, address_of, compress, decompress, recover
@@ -19,12 +19,14 @@ keys = st.integers(1, ORDER - 1).map(lambda number: PrivateKey(number.to_bytes(3
 digests = st.binary(min_size=32, max_size=32)
 
 
+@settings(deadline=None)
 @given(key=keys, digest=digests)
 def test_recovers_the_key_that_signed(key: PrivateKey, digest: bytes) -> None:
     signature = key.sign_msg_hash(digest).to_bytes()
     assert recover(digest, signature) == b"\x04" + key.public_key.to_bytes()
 
 
+@settings(deadline=None)
 @given(key=keys, digest=digests, other=digests)
 def test_another_digest_recovers_another_key(key: PrivateKey, digest: bytes, other: bytes) -> None:
     signature = key.sign_msg_hash(digest).to_bytes()
@@ -82,6 +84,7 @@ def test_the_address_of_a_known_key() -> None:
     assert address.hex() == "f39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 
 
+@settings(deadline=None)
 @given(key=keys)
 def test_compression_is_undone_by_decompression(key: PrivateKey) -> None:
     public = b"\x04" + key.public_key.to_bytes()

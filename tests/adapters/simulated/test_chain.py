@@ -123,6 +123,17 @@ def test_the_deadline_to_the_second(time: int, claimed: bool, refunded: bool) ->
     assert (chain.refusal(refund, CEM.account, chain.newest, time) is None) == refunded
 
 
+@pytest.mark.parametrize(("deadline", "taken"), [(1_050, False), (1_051, True)])
+def test_a_lock_needs_a_deadline_in_the_future(deadline: int, taken: bool) -> None:
+    chain = new_chain()
+    chain.tick(1_050)
+    lock = Lock(terms_of(deadline=deadline))
+    assert (chain.refusal(lock, ANN.account, chain.newest, chain.time) is None) == taken
+    _submit(chain, lock)
+    [receipt] = chain.produce_block(1_050).receipts
+    assert (receipt.refusal is None) == taken
+
+
 def test_a_push_of_coin_that_fails_becomes_credit() -> None:
     chain = new_chain()
     chain.refusing.add(BOB.account)

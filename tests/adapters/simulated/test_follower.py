@@ -36,6 +36,9 @@ class _Run:
         self.chain: SimulatedChain = new_chain(depth=depth)
         self.follower = Follower(self.chain, None)
         self.notices: list[Notice] = []
+        genesis = self.follower.step(self.chain.at(0), self.chain.time)
+        assert genesis is not None
+        self.start = genesis.cursor
         self._made = 0
 
     def move(self, kind: str, number: int, shown: bool) -> None:
@@ -150,6 +153,19 @@ def test_a_reorg_deeper_than_finality_is_a_violation_and_the_stream_goes_on() ->
     assert all(isinstance(seen.event, LockOpened) for seen in told_anew)
     run.move("block", 0, True)
     assert run.notices[-1].violation is None
+
+
+def test_after_a_violation_what_is_final_is_counted_from_the_fork_on() -> None:
+    run = _three_locks(depth=1)
+    run.chain.reorg(3)
+    notice = run.follower.step(run.chain.at(1), 1_001)
+    assert notice is not None
+    assert notice.violation is not None
+    assert notice.cursor == run.start
+    [pending] = _observations([notice], Stage.PENDING)
+    assert pending.position.block_hash == run.chain.at(1).hash
+    run.show()
+    assert _observations(run.notices[-1:], Stage.FINAL) == _true_finals(run.chain)
 
 
 def test_a_cursor_on_a_vanished_fork_is_rewound() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -74,6 +76,44 @@ async def test_blocks_go_on_while_one_adapter_is_open_and_stop_with_the_last() -
                 if notice.head.height > height + 2:
                     break
     assert asyncio.all_tasks() == before
+
+
+class _VirtualTime(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer whenever there is nothing else to do."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        select = selectors.SelectSelector()
+        super().__init__(select)
+        waiting = select.select
+
+        def jump(timeout: float | None = None) -> Any:
+            self._now += timeout or 0.0
+            return waiting(0)
+
+        select.select = jump  # type: ignore[method-assign]
+
+    def time(self) -> float:
+        return self._now
+
+
+@pytest.mark.parametrize("adapters", [1, 3])
+def test_however_many_adapters_are_open_there_is_one_block_an_interval(adapters: int) -> None:
+    """And a loop with virtual time drives it, an hour in no time."""
+
+    async def an_hour() -> int:
+        loop = asyncio.get_running_loop()
+        plugin = SimulatedPlugin(clock=loop.time)
+        async with AsyncExitStack() as stack:
+            for number in range(adapters):
+                opening = plugin.open(f"view {number}", _settings(block_interval=10.0))
+                await stack.enter_async_context(opening)
+            await asyncio.sleep(3_600)
+        return plugin.chain(CHAIN).newest.height
+
+    with asyncio.Runner(loop_factory=_VirtualTime) as runner:
+        # The last block may or may not come before the hour's own timer.
+        assert runner.run(an_hour()) in (359, 360)
 
 
 async def test_the_chain_outlives_its_adapters() -> None:
