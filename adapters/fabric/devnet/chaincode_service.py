@@ -297,7 +297,7 @@ class _Session:
             spec = chaincode_pb2.ChaincodeSpec.FromString(message.payload)
             name, _, channel = spec.chaincode_id.name.partition("/")
             if channel and channel != call.channel:
-                raise _RequestRefused(f"failed to find ledger for channel: {channel}")
+                raise _RequestRefused(f"Failed to get policy manager for channel [{channel}]")
             answer = await call.invoke(call, name.partition(":")[0], spec.input)
         except DecodeError:
             call.busy = False

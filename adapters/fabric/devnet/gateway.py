@@ -26,6 +26,7 @@ from adapters.fabric.devnet.ordering import BroadcastRefused, Orderer
 from adapters.fabric.devnet.peer import Peer
 from adapters.fabric.devnet.proposal import (
     Malformed,
+    ProposalFiltered,
     ProposalRefused,
     Unpacked,
     parse,
@@ -144,13 +145,15 @@ class Gateway:
             try:
                 answer = await peer.process(proposal)
             except ProposalRefused as refused:
-                if peer is self.local:
+                filtered = isinstance(refused, ProposalFiltered)
+                if peer is self.local and not filtered:
                     why = str(refused)
                     details.append(detail(peer.address, peer.msp_id, why))
                     raise _evaluation_failed(Code.FAILED_PRECONDITION, why, details) from refused
-                # Another organisation's peer answers through gRPC, which reads as a lost peer.
+                # No answer but a gRPC error: to the gateway the peer is lost, so it asks the next.
                 code = Code.UNAVAILABLE
-                message = f"rpc error: code = Unknown desc = {refused}"
+                prefix = "" if peer is self.local else "rpc error: code = Unknown desc = "
+                message = f"{prefix}{refused}"
                 details.append(detail(peer.address, peer.msp_id, message))
                 continue
             why = objection(answer) or ""

@@ -5,10 +5,11 @@ The checks, their order and their words are those of a Fabric peer (``core/endor
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fabric_protos.common import common_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_pb2, transaction_pb2
@@ -18,11 +19,16 @@ from adapters.fabric.devnet.msp import InvalidIdentity, Membership, UnknownIdent
 from adapters.fabric.devnet.signature import InvalidSignature
 from adapters.fabric.devnet.system_chaincodes import UNPARSED
 
-_M = TypeVar("_M")
+TIME_WINDOW = timedelta(minutes=15)
+"""By how much a proposal's timestamp may be off the peer's clock (Fabric's default)."""
 
 
 class ProposalRefused(Exception):
     """The proposal itself is at fault; the message goes to the client."""
+
+
+class ProposalFiltered(ProposalRefused):
+    """A filter before the peer refused the proposal: to a gateway that looks like a lost peer."""
 
 
 class Malformed(Exception):
@@ -92,6 +98,7 @@ def check(proposal: Unpacked, membership: Membership) -> str:
         extension = parse(proposal_pb2.ChaincodeHeaderExtension, proposal.channel_header.extension)
     except Malformed as malformed:
         raise ProposalRefused(str(malformed)) from malformed
+    _filter(proposal, creator_header, membership)
     if not extension.HasField("chaincode_id"):
         raise ProposalRefused("ChaincodeHeaderExtension.ChaincodeId is nil")
     if not extension.chaincode_id.name:
@@ -104,6 +111,24 @@ def check(proposal: Unpacked, membership: Membership) -> str:
     if objection is not None:
         raise ProposalRefused(f"error validating proposal: {objection}")
     return str(extension.chaincode_id.name)
+
+
+def _filter(
+    proposal: Unpacked, creator_header: common_pb2.SignatureHeader, membership: Membership
+) -> None:
+    now = datetime.now(UTC)
+    with contextlib.suppress(UnknownIdentity, InvalidIdentity):
+        if membership.identity(creator_header.creator).expired(now):
+            raise ProposalFiltered("proposal client identity expired")
+    try:
+        given = proposal.channel_header.timestamp.ToDatetime(UTC)
+    except (OverflowError, ValueError):
+        given = datetime.min.replace(tzinfo=UTC)
+    if abs(given - now) > TIME_WINDOW:
+        raise ProposalFiltered(
+            f"request unauthorized due to incorrect timestamp {given:%Y-%m-%dT%H:%M:%SZ}, peer "
+            f"time {now:%Y-%m-%dT%H:%M:%SZ}, peer.authentication.timewindow 15m0s"
+        )
 
 
 def _objection(
@@ -126,8 +151,6 @@ def _objection(
     denied = f"access denied: channel [{proposal.channel}] creator org"
     try:
         creator = membership.identity(creator_header.creator)
-        if creator.expired(datetime.now(UTC)):
-            return "proposal client identity expired"
         creator.verify(proposal.signed.proposal_bytes, proposal.signed.signature)
     except UnknownIdentity:
         return f"{denied} unknown, creator is malformed"

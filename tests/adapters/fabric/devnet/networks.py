@@ -75,7 +75,7 @@ class RealNetwork(FabricNetwork):
         )
 
     def stop_chaincode(self, number: int) -> None:
-        self.stop_process(f"{CHAINCODE}{number}")
+        self.kill(f"{CHAINCODE}{number}")
 
     def start_chaincode(self, number: int) -> None:
         name = f"{CHAINCODE}{number}"
@@ -120,7 +120,9 @@ class DevelopmentNetwork:
         self.start_network()
 
     def start_network(self) -> None:
-        self._run("network", "-m", "adapters.fabric.devnet", str(self.folder))
+        self._run(
+            "network", self.gateways["Org1MSP"], "-m", "adapters.fabric.devnet", str(self.folder)
+        )
         for address in self.gateways.values():
             self._await_port("network", address)
 
@@ -166,6 +168,7 @@ class DevelopmentNetwork:
         own = f"{name}{number}"
         self._run(
             own,
+            address,
             *PROBE,
             CHAINCODE_ID=chaincode.definition().package_id,
             CHAINCODE_SERVER_ADDRESS=address,
@@ -173,7 +176,10 @@ class DevelopmentNetwork:
         )
         self._await_port(own, address)
 
-    def _run(self, name: str, *words: str, **environment: str) -> None:
+    def _run(self, name: str, address: str, *words: str, **environment: str) -> None:
+        with socket.socket() as attempt:
+            host, _, port = address.rpartition(":")
+            assert attempt.connect_ex((host, int(port))) != 0, f"{address} is taken"
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, *words],
