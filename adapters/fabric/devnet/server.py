@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ import grpc.aio
 from fabric_protos.gateway import gateway_pb2_grpc
 
 from adapters.fabric.devnet.chaincode_service import ChaincodeService
-from adapters.fabric.devnet.configuration import ConfigurationInvalid, NetworkConfiguration
+from adapters.fabric.devnet.configuration import (
+    ConfigurationInvalid,
+    NetworkConfiguration,
+    OrganisationConfiguration,
+)
 from adapters.fabric.devnet.definition import define_chaincodes
 from adapters.fabric.devnet.gateway import Gateway
 from adapters.fabric.devnet.genesis import ORDERER_MSP, majority_of
@@ -68,6 +73,8 @@ async def running(folder: Path) -> AsyncIterator[RunningNetwork]:
     Raises ConfigurationInvalid, ledger.LedgerUnusable, PortTaken.
     """
     configuration = NetworkConfiguration.read(folder)
+    for organisation in configuration.organisations:
+        _check_free(organisation)
     membership, orderer_identity, peers_identities = _identities(folder, configuration)
     async with AsyncExitStack() as stack:
         ledger = Ledger.open(folder / LEDGER_FILE, read_genesis(folder))
@@ -158,6 +165,20 @@ def _peer(
     )
 
 
+def _check_free(organisation: OrganisationConfiguration) -> None:
+    """Before anything is opened or written: gRPC itself tells late, and in its own words."""
+    host, _, port = organisation.gateway.rpartition(":")
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((host, int(port)))
+        except (OSError, OverflowError) as error:
+            raise PortTaken(
+                f"the gateway of {organisation.msp_id} cannot listen on {organisation.gateway}: "
+                f"{error}; choose another port, or end what listens there"
+            ) from error
+
+
 async def _listening(folder: Path, peer: Peer, gateway: Gateway) -> grpc.aio.Server:
     tls = organisation_folder(folder, peer.msp_id) / "peer_tls"
     server = grpc.aio.server(options=_OPTIONS)
@@ -168,10 +189,7 @@ async def _listening(folder: Path, peer: Peer, gateway: Gateway) -> grpc.aio.Ser
     try:
         server.add_secure_port(peer.address, credentials)
     except RuntimeError as error:
-        raise PortTaken(
-            f"the gateway of {peer.msp_id} cannot listen on {peer.address}: the port is in use or "
-            "not allowed; choose another"
-        ) from error
+        raise PortTaken(f"{peer.address} was taken while the network started") from error
     await server.start()
     log.info("gateway of %s listens on %s", peer.msp_id, peer.address)
     return server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -75,7 +76,7 @@ async def test_the_read_write_set_is_fabrics(client: GatewayClient) -> None:
 async def test_a_query_is_in_the_read_set_up_to_the_result_after_the_last_batch(
     client: GatewayClient,
 ) -> None:
-    await client.invoke("put_many", "many", "130")
+    _, block = await client.invoke("put_many", "many", "130")
     answer = json.loads(await client.evaluate("count", "many", "many~", ""))
     assert answer == [130, [100, 30]]
     _, envelope = await client.endorse("count", "many", "many~", "counted-many")
@@ -84,8 +85,14 @@ async def test_a_query_is_in_the_read_set_up_to_the_result_after_the_last_batch(
     (query,) = kv_rwset_pb2.KVRWSet.FromString(own.rwset).range_queries_info
     assert (query.start_key, query.end_key, query.itr_exhausted) == ("many", "many~", True)
     # 130 results are two full nodes of 51 reads and one of 28.
-    summary = query.reads_merkle_hashes
-    assert (summary.max_degree, summary.max_level, len(summary.max_level_hashes)) == (50, 1, 3)
+    version = kv_rwset_pb2.Version(block_num=block, tx_num=0)
+    reads = [kv_rwset_pb2.KVRead(key=f"many{n:04d}", version=version) for n in range(130)]
+    nodes = [kv_rwset_pb2.QueryReads(kv_reads=reads[n : n + 51]) for n in (0, 51, 102)]
+    assert query.reads_merkle_hashes == kv_rwset_pb2.QueryReadsMerkleSummary(
+        max_degree=50,
+        max_level=1,
+        max_level_hashes=[hashlib.sha256(node.SerializeToString()).digest() for node in nodes],
+    )
 
 
 async def test_pages_carry_a_bookmark(client: GatewayClient) -> None:
