@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -347,20 +348,21 @@ class _Writer:
         for entry, body in zip(facts, bodies, strict=True):
             if entry.forgets is not None:
                 execute(
-                    "UPDATE facts SET once=NULL WHERE once>=? AND once<?",
-                    (entry.forgets, entry.forgets + "\U0010ffff"),
+                    "UPDATE facts SET once=NULL WHERE key=? AND id>=? AND id<?",
+                    (entry.key, entry.forgets, entry.forgets + "\U0010ffff"),
                 )
+            once = blake2b(entry.id.encode(), digest_size=16).digest()
             row = execute(
                 "INSERT INTO facts (id, once, key, body) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (once) DO NOTHING RETURNING offset",
-                (entry.id, entry.id, entry.key, body),
+                (entry.id, once, entry.key, body),
             ).fetchone()
             if row is not None:
                 if len(self._recent) < _REMEMBERED:
                     self._recent[row[0]] = entry.body
                 appended.append(Appended(fresh=True, consumed=False))
                 continue
-            (offset,) = execute("SELECT offset FROM facts WHERE once=?", (entry.id,)).fetchone()
+            (offset,) = execute("SELECT offset FROM facts WHERE once=?", (once,)).fetchone()
             appended.append(Appended(fresh=False, consumed=offset <= self.position))
         if cursor is not None:
             chain = cursor.head.chain
@@ -400,6 +402,7 @@ class _Writer:
     def commit(self, consumptions: Sequence[Consumption]) -> tuple[StoredEvent, ...]:
         execute = self.connection.execute
         events: list[StoredEvent] = []
+        snapshots: dict[Hashlock, Swap] = {}
         for consumption in consumptions:
             offset = consumption.fact.offset
             if offset > self.position:
@@ -409,10 +412,19 @@ class _Writer:
             match consumption:
                 case Stepped():
                     self._stepped(consumption, events)
+                    if consumption.move.state is not None:
+                        snapshots[consumption.fact.key] = consumption.move.state
                 case Held(_, reason):
                     execute("INSERT INTO held VALUES (?, ?)", (offset, reason))
                 case Dropped(_, reason):
                     execute("INSERT INTO dropped VALUES (?, ?)", (offset, reason))
+        # Only the last of each swap: those in between could be seen by nobody.
+        codec = swap_codec()
+        self.connection.executemany(
+            "INSERT INTO snapshots (key, body) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET body=excluded.body",
+            ((key, codec.encode(state)) for key, state in snapshots.items()),
+        )
         return tuple(events)
 
     def _stepped(self, stepped: Stepped, events: list[StoredEvent]) -> None:
@@ -431,12 +443,6 @@ class _Writer:
                 fact.offset,
             ),
         )
-        if move.state is not None:
-            execute(
-                "INSERT INTO snapshots VALUES (?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET body=excluded.body",
-                (fact.key, swap_codec().encode(move.state)),
-            )
         for closed in move.closed:
             execute("DELETE FROM intents WHERE id=?", (closed,))
         for intent in opened(move):

@@ -33,16 +33,16 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (
     offset INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL,
-    once TEXT UNIQUE,          -- the id while it may not come again
+    once BLOB UNIQUE,          -- a digest of the id, while that may not come again
     key BLOB NOT NULL,
     body BLOB NOT NULL,
     step INTEGER,              -- the order in which facts were taken in; NULL: not yet, or held
     moment INTEGER REFERENCES moments (number),
     ignored TEXT
 );
-CREATE INDEX facts_of_key ON facts (key, step);
+CREATE INDEX facts_of_key ON facts (key);
 CREATE TABLE moments (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE snapshots (key BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE snapshots (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL);
 CREATE TABLE intents (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -76,6 +76,8 @@ def create(path: Path, owner: str) -> None:
         connection = sqlite3.connect(draft, isolation_level=None)
         try:
             connection.execute("PRAGMA synchronous=FULL")
+            # A snapshot is some kilobytes: it is to fit into one page.
+            connection.execute("PRAGMA page_size=8192")
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
@@ -163,7 +165,8 @@ def connect(path: Path, owner: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA cache_size=-16384")
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
     except sqlite3.OperationalError as error:
         connection.close()
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

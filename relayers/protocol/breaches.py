@@ -7,9 +7,10 @@ may be at risk, so each breach becomes an alert, once per swap and kind.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapters.model import Bounds, ChainId, Stage
+from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Leg, Phase, Settlement, Swap

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.model import Hashlock, LockId, LockTerms, Position, Preimage, Stage
+from relayers.protocol.evolve import replace
 from relayers.protocol.intents import Intent, Kind
 from relayers.protocol.offer import Acceptance, Offer
 from relayers.protocol.timelocks import Schedule
@@ -160,6 +161,8 @@ class Swap:
         return self.asked_at(kind) is not None and kind not in self.closed
 
     def with_leg(self, leg: Leg) -> Swap:
+        if leg is self.a or leg is self.b:
+            return self
         if self.a is not None and leg.lock_id == self.a.lock_id:
             return replace(self, a=leg)
         return replace(self, b=leg)

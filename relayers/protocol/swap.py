@@ -9,7 +9,6 @@ twice changes nothing, and a fact that was absorbed already is absorbed into the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from adapters.model import (
@@ -24,6 +23,7 @@ from adapters.model import (
 )
 from relayers.protocol import timelocks
 from relayers.protocol.decisions import decide
+from relayers.protocol.evolve import replace
 from relayers.protocol.facts import (
     AcceptanceReceived,
     DeclineReceived,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from adapters.model import ChainId
 from relayers.protocol import timelocks
+from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import (
     Intent,
