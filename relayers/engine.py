@@ -439,7 +439,7 @@ class Engine:
             # The clock makes it another fact each time: a wake that came too soon comes again.
             ident = f"{key.hex()}/woken/{wake.chain or 'clock'}/{wake.at}/{clock}"
             self._heeded[ident] = wake
-            yield FactEntry(ident, key, Woken(wake.at))
+            yield FactEntry(ident, key, Woken(wake.at, wake.chain))
 
 
 def _come(wake: Wake, at: At) -> bool:

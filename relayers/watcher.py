@@ -190,8 +190,8 @@ class Watcher:
                     continue
                 record = await self._adapter.lookup(leg.lock_id)
                 entries = [
-                    entry_of(_retracted(self._chain, event, head))
-                    for event in _gone(swap, leg, record)
+                    entry_of(_retracted(self._chain, event, seen, head))
+                    for event, seen in _gone(swap, leg, record)
                 ]
                 if entries:
                     await self._engine.observe(head, entries)
@@ -233,19 +233,22 @@ def _pending(leg: Leg) -> bool:
     return leg.opened is Stage.PENDING or leg.settled_stage is Stage.PENDING
 
 
-def _gone(swap: Swap, leg: Leg, record: LockRecord) -> list[LockEvent]:
-    """The pending events of a leg that the chain no longer shows."""
-    gone: list[LockEvent] = []
+def _gone(swap: Swap, leg: Leg, record: LockRecord) -> list[tuple[LockEvent, Position | None]]:
+    """The pending events of a leg that the chain no longer shows, and where each was last seen."""
+    gone: list[tuple[LockEvent, Position | None]] = []
     if leg.settled_stage is Stage.PENDING:
         if leg.settled is Settlement.REFUNDED and record.state is not LockState.REFUNDED:
-            gone.append(LockRefunded(leg.lock_id, swap.hashlock))
+            gone.append((LockRefunded(leg.lock_id, swap.hashlock), leg.settled_by))
         if leg.settled is Settlement.CLAIMED and record.state is not LockState.CLAIMED:
             assert swap.preimage is not None
-            gone.append(LockClaimed(leg.lock_id, swap.hashlock, swap.preimage))
+            claimed = LockClaimed(leg.lock_id, swap.hashlock, swap.preimage)
+            gone.append((claimed, leg.settled_by))
     if leg.opened is Stage.PENDING and record.state is LockState.ABSENT:
-        gone.append(LockOpened(leg.lock_id, leg.terms))
+        gone.append((LockOpened(leg.lock_id, leg.terms), leg.opened_by))
     return gone
 
 
-def _retracted(chain: ChainId, event: LockEvent, head: Head) -> Observation:
-    return Observation(chain, event, Stage.RETRACTED, Position(head.height, head.hash, 0, ""))
+def _retracted(chain: ChainId, event: LockEvent, seen: Position | None, head: Head) -> Observation:
+    """Of the very block in which it was seen: what came in another block since stays."""
+    position = seen or Position(head.height, head.hash, 0, "")
+    return Observation(chain, event, Stage.RETRACTED, position)

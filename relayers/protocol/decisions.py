@@ -7,12 +7,12 @@ longer fits it, ends included: a lock that was given up for absent may still sur
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from adapters.model import Stage
 from relayers.protocol import timelocks
 from relayers.protocol.breaches import breaches, forget_overdue
+from relayers.protocol.evolve import replace
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Leg, Level, Move, Phase, Role, Settlement, Swap, UserEvent
 from relayers.protocol.work import Work
@@ -22,7 +22,7 @@ def decide(work: Work) -> Move:
     """All that follows, as one move."""
     while True:
         decided = _decide(work)
-        if decided.state == work.state:
+        if decided.state is work.state or decided.state == work.state:
             break
         work = decided
     for breach in breaches(work.state, work.at):
@@ -49,11 +49,13 @@ def _decide(work: Work) -> Work:
     if state.own is None or state.their is None:
         return work
     for leg in (state.own, state.their):
-        work = replace(work, state=work.state.with_leg(_look(work, leg)))
-    if work.state != state:
+        seen = _look(work, leg)
+        if seen is not leg:
+            work = replace(work, state=work.state.with_leg(seen))
+    if work.state is not state and work.state != state:
         return work
     work = own_lock(work, state.own, state.their)
-    if work.state != state:
+    if work.state is not state and work.state != state:
         return work
     match state.role:
         case Role.INITIATOR:
@@ -164,6 +166,9 @@ def _initiator(work: Work, own: Leg, their: Leg) -> Work:
     state = work.state
     if state.ended:
         return _ended(work, own, their, Phase.REVEALING)
+    if state.preimage is not None and state.phase is Phase.LOCKING and own.opened is None:
+        work = work.enter(Phase.FAILED, "our secret is public, so we must not lock")
+        return work.close(Kind.LOCK).tell(UserEvent("failed", Level.WARNING, work.state.reason))
     if state.preimage is not None and state.phase in _BEFORE_REVEAL and not hopeless(own, their):
         # It is public, so our lock can be taken: a journal restored from before the reveal, or a
         # leak. Nothing is given away by claiming any more.
@@ -200,8 +205,6 @@ def _initiator(work: Work, own: Leg, their: Leg) -> Work:
 def _initiator_locked(work: Work, own: Leg, their: Leg, limit: int) -> Work:
     if own.settled_final:
         return work.enter(Phase.REFUNDING, "the own lock ended before the other side's")
-    if own.gone:
-        return work.enter(Phase.FAILED, "the own lock is no longer on its chain")
     if work.now >= limit:
         work = work.enter(
             Phase.REFUNDING, "the other side's lock was not there in time to be claimed"
@@ -239,8 +242,6 @@ def _responder(work: Work, own: Leg, their: Leg) -> Work:
         case Phase.LOCKED:
             if own.settled_final:
                 return work.enter(Phase.REFUNDING, "nobody claimed before the deadline")
-            if own.gone:
-                return work.enter(Phase.FAILED, "the own lock is no longer on its chain")
             if own.expired:
                 work = work.enter(Phase.REFUNDING, "nobody claimed before the deadline")
                 return work.inform("refunding", "nobody claimed in time; taking back the lock")
@@ -273,5 +274,7 @@ def _responder_accepted(work: Work, their: Leg) -> Work:
 
 
 def may_lock_in_return(work: Work, state: Swap, their: Leg) -> bool:
-    """The other side's lock is final and open, and both chains can be relied on."""
-    return their.opened is Stage.FINAL and their.settled is None and work.frozen() is None
+    """The other side's lock is final and open, the secret is still one, and both chains can be
+    relied on."""
+    open_final = their.opened is Stage.FINAL and their.settled is None
+    return open_final and state.preimage is None and work.frozen() is None

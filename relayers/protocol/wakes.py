@@ -36,7 +36,7 @@ def wakes(state: Swap) -> tuple[Wake, ...]:
             found.append(Wake(timelocks.reveal_limit(schedule, offer.b.deadline), None))
         case _:
             pass
-    if not state.ended and state.asked_at(Kind.LOCK) is not None:
+    if not state.ended and state.phase is not Phase.ACCEPTED:
         for leg in (state.a, state.b):
             if leg is not None and not leg.expired:
                 found.append(Wake(leg.terms.deadline, leg.terms.chain))
