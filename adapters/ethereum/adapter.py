@@ -13,7 +13,7 @@ from adapters.ethereum.artifact import lock_code_hashes
 from adapters.ethereum.diagnosis import diagnose
 from adapters.ethereum.follower import Follower
 from adapters.ethereum.heads import Heads
-from adapters.ethereum.identity import MAX_DEADLINE, NO_ADDRESS, Identities, parse_address
+from adapters.ethereum.identity import NO_ADDRESS, Identities, parse_address
 from adapters.ethereum.ledger_reads import read_block, read_transaction
 from adapters.ethereum.lock_contract import LockContract
 from adapters.ethereum.lock_records import LockRecords
@@ -179,8 +179,6 @@ class EthereumAdapter:
         found = []
         if recipient in (NO_ADDRESS, self._contract.address):
             found.append(f"recipient {terms.recipient.address} cannot be paid by the contract")
-        if terms.deadline > MAX_DEADLINE:
-            found.append(f"deadline {terms.deadline} is further off than the contract can hold")
         if token != NO_ADDRESS:
             try:
                 await self._run(

@@ -15,7 +15,15 @@ import re
 from adapters.codec.keccak import keccak256
 from adapters.codec.lock_id import IdentityWords
 from adapters.codec.lock_id import lock_id as compute
-from adapters.model import AccountId, AssetId, ChainId, InvalidValue, LockId, LockTerms
+from adapters.model import (
+    AccountId,
+    AssetId,
+    ChainId,
+    InvalidValue,
+    LockId,
+    LockTerms,
+    check_amount,
+)
 
 NAMESPACE = "eip155"
 COIN_NAMESPACE, COIN_REFERENCE = "slip44", "60"
@@ -113,8 +121,11 @@ class Identities:
             raise InvalidValue(
                 f"contract {terms.contract} is not this chain's, {checksummed(self.contract)}"
             )
-        if terms.deadline > MAX_DEADLINE:
-            raise InvalidValue(f"deadline {terms.deadline} is above {MAX_DEADLINE}")
+        check_amount(terms.amount)
+        if not 0 < terms.deadline <= MAX_DEADLINE:
+            raise InvalidValue(
+                f"deadline {terms.deadline} is not a Unix time from 1 to {MAX_DEADLINE}"
+            )
         words = IdentityWords(
             chain=self.number.to_bytes(32, "big"),
             contract=self.contract.rjust(32, b"\0"),
