@@ -405,14 +405,15 @@ class FabricNetwork:
         for number in self._numbers():
             self._as(number, ["channel", "join", "-b", genesis])
 
+    def redefine(self, policy: str | None, sequence: int) -> None:
+        """Commits a new definition of the lock chaincode with this signature policy; None: with
+        the channel's own endorsement policy."""
+        self._define(CHAINCODE, policy, sequence)
+
     def _deploy(self, name: str, offset: int, module: Sequence[str]) -> None:
         package = self._folder / f"packages/{name}.tar.gz"
         package.write_bytes(_package(name))
-        listed = self._run("peer", ["lifecycle", "chaincode", "calculatepackageid", str(package)])
-        identifier = listed.strip().splitlines()[-1]
-        definition = ["--channelID", CHANNEL, "--name", name, "--version", "1", "--sequence", "1"]
-        principals = ",".join(f"'{self.msp_id(number)}.peer'" for number in self._numbers())
-        definition += ["--signature-policy", f"OutOf(2,{principals})"]
+        identifier = self._package_id(name)
         for number in self._numbers():
             port = self._ports.peer(number, offset)
             self._start(
@@ -429,30 +430,24 @@ class FabricNetwork:
         for number in self._numbers():
             self._wait_for(f"{name}{number}", self._ports.peer(number, offset))
             self._as(number, ["lifecycle", "chaincode", "install", str(package)])
+        principals = ",".join(f"'{self.msp_id(number)}.peer'" for number in self._numbers())
+        self._define(name, f"OutOf(2,{principals})", 1)
+
+    def _package_id(self, name: str) -> str:
+        package = self._folder / f"packages/{name}.tar.gz"
+        listed = self._run("peer", ["lifecycle", "chaincode", "calculatepackageid", str(package)])
+        return listed.strip().splitlines()[-1]
+
+    def _define(self, name: str, policy: str | None, sequence: int) -> None:
+        definition = ["--channelID", CHANNEL, "--name", name, "--version", "1"]
+        definition += ["--sequence", str(sequence)]
+        if policy is not None:
+            definition += ["--signature-policy", policy]
+        approved = [*definition, "--package-id", self._package_id(name)]
+        lifecycle = ("lifecycle", "chaincode")
         for number in self._numbers():
-            self._as(
-                number,
-                [
-                    "lifecycle",
-                    "chaincode",
-                    "approveformyorg",
-                    *self._to_orderer(),
-                    *definition,
-                    "--package-id",
-                    identifier,
-                ],
-            )
-        self._as(
-            1,
-            [
-                "lifecycle",
-                "chaincode",
-                "commit",
-                *self._to_orderer(),
-                *definition,
-                *self._at_all_peers(),
-            ],
-        )
+            self._as(number, [*lifecycle, "approveformyorg", *self._to_orderer(), *approved])
+        self._as(1, [*lifecycle, "commit", *self._to_orderer(), *definition, *self._at_all_peers()])
 
     def _to_orderer(self) -> list[str]:
         ca = self._orderer / "orderers/o0.orderer.test/tls/ca.crt"

@@ -6,14 +6,6 @@ import pytest
 
 from adapters.conformance.suite import *  # noqa: F403
 from tests.adapters.fabric.real_harness import RealHarness, until_ready
-from tests.networks.fabric import FabricNetwork
-
-
-@pytest.fixture(scope="module")
-def funded(fabric: FabricNetwork) -> RealHarness:
-    harness = RealHarness(fabric)
-    harness.fund()
-    return harness
 
 
 @pytest.fixture
