@@ -32,6 +32,9 @@ _OPTIONS = (
     # Peers refuse pings more frequent than one a minute.
     ("grpc.keepalive_time_ms", 120_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # A peer that is back is found within seconds; gRPC's own limit is two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
 )
 
 Result = TypeVar("Result")
@@ -228,10 +231,13 @@ class Gateway:
                 return await call(peer)
             except grpc.aio.AioRpcError as error:
                 last = self._error(step, error)
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise last from error
-                if address is None:
+                silent = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                lost = error.code() is grpc.StatusCode.UNAVAILABLE
+                # One that is silent has had its time; the next call begins with another.
+                if address is None and (lost or (silent and step is Step.EVALUATE)):
                     self._pass_over(peer)
+                if not lost:
+                    raise last from error
             except DecodeError as error:
                 raise Unavailable(f"{self._name}: {peer.address} sent garbage") from error
         assert last is not None
