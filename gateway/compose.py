@@ -22,7 +22,7 @@ from adapters.spi import Adapter, Credential, Misconfigured, Signer, Unavailable
 from gateway.api.peer_app import peer_app
 from gateway.api.user_app import user_app
 from gateway.audit import AuditLog
-from gateway.listener import Listener, bind
+from gateway.listener import Listener, bind, check_tls
 from gateway.sections import KeySection
 from gateway.services import ChainTrouble, Services
 from gateway.settings import ChainConfiguration, GatewaySettings, read_secret
@@ -120,6 +120,11 @@ async def open_gateway(
     chain_signers = [
         await keys.signer(chain.key, f"chains.{chain.name}.key") for chain in settings.chains
     ]
+    user_tls = _tls(root.api.tls_certificate, root.api.tls_key)
+    peer_tls = (root.peer_api.tls_certificate, root.peer_api.tls_key)
+    if user_tls is not None:
+        check_tls(user_tls, "api")
+    check_tls(peer_tls, "peer_api")
     try:
         peers, own = Peers(settings.peers), gateway_address(signer)
     except InvalidValue as error:
@@ -199,12 +204,10 @@ async def open_gateway(
         for watcher, chain in zip(watchers, traded, strict=True):
             workers[f"watcher of {chain.name}"] = watcher.run
         workers |= {"executor": executor.run, "policy clerk": clerk.run}
-        user_tls = _tls(root.api.tls_certificate, root.api.tls_key)
-        peer_tls = _tls(root.peer_api.tls_certificate, root.peer_api.tls_key)
         yield Gateway(
             services,
-            Listener(user_app(services, token), user_socket, user_tls, "api"),
-            Listener(peer_app(services), peer_socket, peer_tls, "peer_api"),
+            Listener(user_app(services, token), user_socket, user_tls),
+            Listener(peer_app(services), peer_socket, peer_tls),
             workers,
         )
 

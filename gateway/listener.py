@@ -43,11 +43,7 @@ def bind(host: str, port: int, what: str) -> socket.socket:
 class Listener(uvicorn.Server):
     """Serves one application on one socket; ``stop`` ends it. Signals are the composition's."""
 
-    def __init__(
-        self, app: ASGIApp, sock: socket.socket, tls: tuple[Path, Path] | None, what: str
-    ) -> None:
-        if tls is not None:
-            _check_tls(tls, what)
+    def __init__(self, app: ASGIApp, sock: socket.socket, tls: tuple[Path, Path] | None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -81,7 +77,7 @@ class Listener(uvicorn.Server):
         self.should_exit = True
 
 
-def _check_tls(tls: tuple[Path, Path], what: str) -> None:
+def check_tls(tls: tuple[Path, Path], what: str) -> None:
     """Raises Misconfigured where the certificate and key cannot be used."""
     certificate, key = tls
     for path, name in ((certificate, "tls_certificate"), (key, "tls_key")):

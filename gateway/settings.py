@@ -251,8 +251,15 @@ class _Reader:
         extra: tuple[str, ...] = (),
     ) -> list[str]:
         found = []
-        for problem in error.errors(include_url=False, include_input=False):
+        problems = error.errors(include_url=False, include_input=False)
+        places = [problem["loc"] for problem in problems]
+        for problem in problems:
             place = problem["loc"]
+            if problem["type"] == "too_short" and any(
+                other[: len(place)] == place for other in places if other != place
+            ):
+                # Only too short because the items that are there were refused themselves.
+                continue
             message = problem["msg"].removeprefix("Value error, ")
             if problem["type"] == "extra_forbidden":
                 allowed = sorted([*_allowed(model, place[:-1]), *(extra if not place[1:] else ())])
@@ -265,11 +272,12 @@ class _Reader:
         return found
 
 
-def _field_model(annotation: Any) -> type[BaseModel] | None:
+def field_model(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, one or many; None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in get_args(annotation):
-        model = _field_model(argument)
+        model = field_model(argument)
         if model is not None:
             return model
     return None
@@ -279,7 +287,7 @@ def _model_at(model: type[BaseModel], place: tuple[str | int, ...]) -> type[Base
     for part in place:
         field = model.model_fields.get(str(part))
         if field is not None:
-            model = _field_model(field.annotation) or model
+            model = field_model(field.annotation) or model
     return model
 
 

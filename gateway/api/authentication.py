@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from typing import Annotated, Final
 
-from fastapi import Request
+from fastapi import Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.api.problems import ProblemError
 from relayers.signing.secret import Secret
 
+_SCHEME: Final = HTTPBearer(auto_error=False, description="This gateway's bearer token.")
+Given = Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)]
 
-def bearer(token: Secret) -> Callable[[Request], None]:
+
+def bearer(token: Secret) -> Callable[[Given], None]:
     """A dependency that refuses every request without this token, in constant time."""
     expected = hashlib.sha256(token.text.encode()).digest()
 
-    def authenticate(request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        shown = hashlib.sha256(given.strip().encode()).digest()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(shown, expected):
+    def authenticate(given: Given) -> None:
+        shown = hashlib.sha256((given.credentials if given else "").encode()).digest()
+        if given is None or not hmac.compare_digest(shown, expected):
             raise ProblemError(
                 401, "unauthorised", "the request must carry this gateway's bearer token"
             )

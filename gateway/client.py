@@ -1,0 +1,251 @@
+"""A typed client of the gateway's user API, for the command line and for programs.
+
+Every answer comes back as the model that the API declares; every refusal is an `ApiError` with its
+code, and a gateway that cannot be reached is a `GatewayUnreachable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from gateway.api.bodies import (
+    BalancesView,
+    ChainDetail,
+    ChainView,
+    DoctorView,
+    EventView,
+    HealthView,
+    OfferBody,
+    PeerView,
+    RejectionBody,
+    SwapDetail,
+    SwapPage,
+)
+from gateway.api.problems import Problem
+from relayers.signing.secret import Secret
+
+T = TypeVar("T")
+
+TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
+STREAM_TIMEOUT: Final = httpx.Timeout(45.0, connect=5.0)
+"""The gateway sends something every 15 seconds; a longer silence is a dead connection."""
+
+
+class ApiError(Exception):
+    """The gateway refused. ``problem.code`` is stable; ``str`` is one sentence for people."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class GatewayUnreachable(Exception):
+    """Nothing that could be a gateway answers there."""
+
+
+class GatewayClient:
+    """``url``: for example http://127.0.0.1:8080. ``ca``: PEM file, where the API has TLS.
+
+    Use it as an async context manager. Every method raises ApiError and GatewayUnreachable.
+    """
+
+    def __init__(self, url: str, token: Secret, *, ca: Path | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            base_url=self._url,
+            headers={"authorization": f"Bearer {token.text}"},
+            verify=_trusting(ca),
+            timeout=TIMEOUT,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    # --- swaps -----------------------------------------------------------------------------------
+
+    async def offer(self, body: OfferBody, *, idempotency_key: str | None = None) -> SwapDetail:
+        return await self._asked(
+            SwapDetail, "POST", "/v1/swaps", body=body, headers=_key(idempotency_key)
+        )
+
+    async def accept(self, swap: str, *, idempotency_key: str | None = None) -> SwapDetail:
+        path = f"/v1/swaps/{_part(swap)}/accept"
+        return await self._asked(SwapDetail, "POST", path, headers=_key(idempotency_key))
+
+    async def reject(
+        self, swap: str, reason: str = "", *, idempotency_key: str | None = None
+    ) -> SwapDetail:
+        return await self._asked(
+            SwapDetail,
+            "POST",
+            f"/v1/swaps/{_part(swap)}/reject",
+            body=RejectionBody(reason=reason),
+            headers=_key(idempotency_key),
+        )
+
+    async def swap(self, swap: str) -> SwapDetail:
+        return await self._asked(SwapDetail, "GET", f"/v1/swaps/{_part(swap)}")
+
+    async def swaps(
+        self,
+        *,
+        phase: str | None = None,
+        role: str | None = None,
+        peer: str | None = None,
+        reference: str | None = None,
+        open: bool | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> SwapPage:
+        """One page, newest first; ``after``: the ``next`` of the page before."""
+        wanted: dict[str, Any] = {
+            "phase": phase,
+            "role": role,
+            "peer": peer,
+            "reference": reference,
+            "open": open,
+            "after": after,
+            "limit": limit,
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+        return await self._asked(SwapPage, "GET", "/v1/swaps", query=query)
+
+    async def events(self, swap: str | None = None, after: int = 0) -> AsyncIterator[EventView]:
+        """What users are told, of one swap or of all, after an event's number. Ends when the
+        gateway stops; a connection that breaks is taken up again where it broke, for as long as the
+        gateway can be reached."""
+        path = "/v1/events" if swap is None else f"/v1/swaps/{_part(swap)}/events"
+        while True:
+            try:
+                async for event in self._stream(path, after):
+                    after = event.number
+                    yield event
+            except httpx.ReadTimeout:
+                continue
+            except httpx.RemoteProtocolError:
+                # Cut off in the middle: asking again tells whether the gateway is still there.
+                await asyncio.sleep(0.2)
+                continue
+            except httpx.HTTPError as error:
+                raise self._unreachable(error) from error
+            return
+
+    async def _stream(self, path: str, after: int) -> AsyncIterator[EventView]:
+        headers = {"last-event-id": str(after)}
+        async with self._http.stream(
+            "GET", path, headers=headers, timeout=STREAM_TIMEOUT
+        ) as response:
+            if response.status_code != 200:
+                raise _refusal(response.status_code, await response.aread())
+            async for line in response.aiter_lines():
+                if line.startswith("data: "):
+                    yield EventView.model_validate_json(line.removeprefix("data: "))
+
+    # --- chains, peers, the gateway itself -------------------------------------------------------
+
+    async def chains(self) -> tuple[ChainView, ...]:
+        return await self._asked(tuple[ChainView, ...], "GET", "/v1/chains")
+
+    async def chain(self, name: str) -> ChainDetail:
+        return await self._asked(ChainDetail, "GET", f"/v1/chains/{_part(name)}")
+
+    async def balances(self, name: str, *assets: str) -> BalancesView:
+        """``assets``: CAIP-19 ids; none: those known without being asked for."""
+        query = {"asset": list(assets)} if assets else {}
+        return await self._asked(
+            BalancesView, "GET", f"/v1/chains/{_part(name)}/balances", query=query
+        )
+
+    async def resume(self, name: str) -> ChainView:
+        return await self._asked(ChainView, "POST", f"/v1/chains/{_part(name)}/resume")
+
+    async def peers(self) -> tuple[PeerView, ...]:
+        return await self._asked(tuple[PeerView, ...], "GET", "/v1/peers")
+
+    async def doctor(self) -> DoctorView:
+        return await self._asked(DoctorView, "GET", "/v1/doctor")
+
+    async def ready(self) -> HealthView:
+        """Whether swaps can be begun, and why not."""
+        return await self._asked(HealthView, "GET", "/readyz", also=(503,))
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    async def _asked(
+        self,
+        kind: type[T],
+        method: str,
+        path: str,
+        *,
+        body: BaseModel | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        also: tuple[int, ...] = (),
+    ) -> T:
+        sent = dict(headers or {})
+        if body is not None:
+            sent["content-type"] = "application/json"
+        content = body.model_dump_json(exclude_none=True).encode() if body is not None else None
+        try:
+            answer = await self._http.request(
+                method, path, content=content, params=query, headers=sent
+            )
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        if not (answer.is_success or answer.status_code in also):
+            raise _refusal(answer.status_code, answer.content)
+        try:
+            return TypeAdapter(kind).validate_json(answer.content)
+        except ValidationError as error:
+            raise GatewayUnreachable(
+                f"what answers at {self._url} is not a gateway of this version"
+            ) from error
+
+    def _unreachable(self, error: httpx.HTTPError) -> GatewayUnreachable:
+        why = str(error) or type(error).__name__
+        return GatewayUnreachable(
+            f"no gateway answers at {self._url} ({why}); is it running, and is the URL right?"
+        )
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext | bool:
+    return True if ca is None else ssl.create_default_context(cafile=ca)
+
+
+def _key(idempotency_key: str | None) -> Mapping[str, str]:
+    return {"idempotency-key": idempotency_key} if idempotency_key is not None else {}
+
+
+def _part(text: str) -> str:
+    """One part of a path, whatever a user typed."""
+    return quote(text, safe="")
+
+
+def _refusal(status: int, content: bytes) -> ApiError:
+    try:
+        return ApiError(Problem.model_validate(json.loads(content)))
+    except (ValueError, RecursionError):
+        title = "Unexpected answer"
+        return ApiError(
+            Problem(status=status, code="unexpected", title=title, detail=f"status {status}")
+        )
