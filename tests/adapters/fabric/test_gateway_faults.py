@@ -29,9 +29,8 @@ from adapters.spi import Misconfigured, NotSent, SigningFailed, Unavailable, Unk
 from tests.adapters.fabric.memory_channel import person
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
-ME = Identity(
-    "Org1MSP", person("me").certificate, PemSigner(ec.generate_private_key(ec.SECP256R1()))
-)
+KEY = ec.generate_private_key(ec.SECP256R1())
+ME = Identity("Org1MSP", person("me").certificate, PemSigner(KEY))
 
 
 class FakePeer(gateway_pb2_grpc.GatewayServicer):
