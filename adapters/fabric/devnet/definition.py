@@ -53,7 +53,7 @@ def define_chaincodes(
                     f"{there.sequence}, and otherwise than in the configuration; raise its sequence"
                 )
             continue
-        transaction, envelope = _definition_transaction(
+        transaction, envelope = definition_transaction(
             configuration.channel, wanted, admin, list(peers), ledger
         )
         orderer.commit([envelope.SerializeToString()])
@@ -64,13 +64,15 @@ def define_chaincodes(
             raise ConfigurationInvalid(f"the definition of chaincode {wanted.name} is {code}")
 
 
-def _definition_transaction(
+def definition_transaction(
     channel: str,
     definition: ChaincodeDefinition,
     admin: SigningIdentity,
     peers: list[Peer],
     ledger: Ledger,
 ) -> tuple[str, common_pb2.Envelope]:
+    """The transaction that commits a definition, endorsed by these peers and signed by the
+    administrator: its id and its envelope."""
     nonce = os.urandom(24)
     transaction = hashlib.sha256(nonce + admin.serialized).hexdigest()
     lifecycle = chaincode_pb2.ChaincodeID(name=NAMESPACE)
