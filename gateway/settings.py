@@ -20,7 +20,15 @@ from adapters.model import AccountId, AssetId, ChainId, InvalidValue
 from adapters.registry import AdapterRegistry
 from adapters.spi import AdapterPlugin, ChainSettings, Misconfigured
 from gateway.configuration_tree import Tree, TreeError, overridden, parse_tree
-from gateway.sections import ChainKeys, KeySection, PeerSection, PolicySection, Root, TowerRoot
+from gateway.sections import (
+    ApiSection,
+    ChainKeys,
+    KeySection,
+    PeerSection,
+    PolicySection,
+    Root,
+    TowerRoot,
+)
 from relayers.offers.peers import Peer, PinnedCertificate, TrustedAuthority
 from relayers.offers.policy import Policy, Rule
 from relayers.offers.rules import OfferRules
@@ -128,6 +136,12 @@ def load_gateway(path: Path, environment: Mapping[str, str] | None = None) -> Ga
     reader = _Reader(path, environment)
     root = reader.validated(Root)
     return GatewaySettings(root, reader.chains(root), reader.folder)
+
+
+def load_api(path: Path, environment: Mapping[str, str] | None = None) -> ApiSection:
+    """Where the API of a gateway's configuration is: all that a command line needs, without
+    loading an adapter. Raises ConfigurationError."""
+    return _Reader(path, environment).validated(Root).api
 
 
 def load_tower(path: Path, environment: Mapping[str, str] | None = None) -> TowerSettings:

@@ -7,7 +7,6 @@ every value of a type that holds one, is replaced before it is written.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
@@ -58,7 +57,7 @@ def _redact(
     return {name: hidden(name, value) for name, value in event.items()}
 
 
-def set_up_logs(level: LogLevel, to: TextIO | None = None) -> None:
+def log_to(stream: TextIO, level: LogLevel) -> None:
     """Sends structlog's and the standard library's records to one stream as JSON lines."""
     before: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -69,7 +68,7 @@ def set_up_logs(level: LogLevel, to: TextIO | None = None) -> None:
         structlog.processors.format_exc_info,
         _redact,
     ]
-    handler = logging.StreamHandler(to if to is not None else sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
