@@ -1,0 +1,127 @@
+"""isthmus devnet: up, status, down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.answers import AsJson, Failed, print_json, print_table, run
+
+devnet_commands = typer.Typer(
+    no_args_is_help=True, help="Ledgers and two organisations on this machine, to try things out."
+)
+
+Folder = Annotated[
+    Path, typer.Option("--dir", help="The folder that holds everything of the network.")
+]
+DEFAULT_FOLDER = Path(".isthmus/devnet")
+
+
+@devnet_commands.command()
+def up(
+    folder: Folder = DEFAULT_FOLDER,
+    ledgers: Annotated[
+        str, typer.Option(help="Which ledgers, separated by commas.")
+    ] = "native,ethereum,fabric",
+    ports: Annotated[
+        int | None, typer.Option(metavar="BASE", help="First port of the range to take.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Starts the ledgers, and writes the configuration of two organisations, alpha and beta.
+
+    In a folder that has been up before, everything goes on where it was.
+    """
+    from gateway.devnet.environment import PORTS, Environment, NotPrepared, Plan, recorded
+    from gateway.devnet.ledgers import LEDGERS
+    from gateway.devnet.ports import claim
+
+    names = [name.strip() for name in ledgers.split(",") if name.strip()]
+    if not names or not set(names) <= set(LEDGERS) or len(set(names)) != len(names):
+        raise Failed(f"--ledgers: {ledgers!r} must name some of {', '.join(LEDGERS)}, each once")
+    base = ports or PORTS
+    try:
+        before = recorded(folder)
+    except NotPrepared:
+        before = None
+    if before is not None:
+        if list(before["ledgers"]) != names:
+            raise Failed(
+                f"{folder} holds a network of {', '.join(before['ledgers'])}: take another folder "
+                "with --dir, or remove that one after isthmus devnet down"
+            )
+        base = ports or int(before["ports"])
+    environment = Environment(folder, Plan(ledgers=names), die_with_us=False)
+    if any(environment.processes.alive(name) for name in environment.processes.names()):
+        raise Failed(f"the network in {folder} is up already: see isthmus devnet status")
+    environment.prepare(claim(base, environment.ports_needed))
+    try:
+        run(environment.up())
+    except BaseException:
+        environment.down()
+        raise
+    files = {
+        name: str(organisation.configuration)
+        for name, organisation in environment.organisations.items()
+        if name in environment.plan.organisations
+    }
+    tower = str(environment.organisations["watchtower"].folder / "watchtower.yaml")
+    if as_json:
+        print_json({"folder": str(folder), "gateways": files, "watchtower": tower})
+        return
+    typer.echo(f"up: {', '.join(names)}. Now run the two gateways, each in a terminal of its own:")
+    for file in files.values():
+        typer.echo(f"  isthmus gateway run -c {_shown(file)}")
+    typer.echo(f"and, if you like, a watchtower:\n  isthmus watchtower run -c {_shown(tower)}")
+
+
+@devnet_commands.command()
+def status(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
+    """Says which processes live. Exit status 1 where one has ended."""
+    from gateway.devnet.environment import recorded
+    from gateway.devnet.processes import Processes
+
+    recorded(folder)
+    processes = Processes(folder, die_with_us=False)
+    living = {name: processes.alive(name) for name in processes.names()}
+    if as_json:
+        print_json({"folder": str(folder), "processes": living})
+    else:
+        print_table(
+            ("process", "state", "log"),
+            (
+                (name, "runs" if alive else "has ended", _shown(processes.log(name)))
+                for name, alive in living.items()
+            ),
+            f"the network in {folder} is down",
+        )
+    if not living or not all(living.values()):
+        raise typer.Exit(1)
+
+
+@devnet_commands.command()
+def down(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
+    """Ends every process of the network. What the ledgers hold stays in the folder."""
+    from gateway.devnet.environment import recorded
+    from gateway.devnet.processes import Processes
+
+    recorded(folder)
+    processes = Processes(folder, die_with_us=False)
+    names = processes.names()
+    forced = processes.stop()
+    if as_json:
+        print_json({"folder": str(folder), "ended": names, "killed": forced})
+    elif names:
+        typer.echo(f"down: {', '.join(names)}")
+    else:
+        typer.echo("nothing was running")
+
+
+def _shown(path: str | Path) -> str:
+    """Relative to the working folder, where it is below it."""
+    try:
+        return str(Path(path).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,325 @@
+"""isthmus swap: offer, accept, reject, list, show, watch."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from gateway.cli.answers import AsJson, Failed, moment, print_json, print_table, run
+from gateway.cli.connection import DEFAULT_CONFIG, ConfigFile, TlsCa, Token, Url, connected
+
+if TYPE_CHECKING:
+    from gateway.api.bodies import EventView, LegView, SideBody, SwapDetail
+    from gateway.client import GatewayClient
+
+swap_commands = typer.Typer(no_args_is_help=True, help="Swaps with other organisations.")
+
+SwapId = Annotated[
+    str, typer.Argument(metavar="SWAP", help="A swap's id (0x…), or enough of it to be the only.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", help="The same key again is the same command, done once."),
+]
+
+
+@swap_commands.command()
+def offer(
+    peer: Annotated[str, typer.Argument(help="The peer's name in the configuration.")],
+    give: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="AMOUNT ASSET", help="For example: 12.5 fabric/GOLD"),
+    ],
+    get: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="AMOUNT ASSET", help="For example: 3 ethereum/USDX"),
+    ],
+    valid_for: Annotated[
+        int | None, typer.Option(help="Seconds for which it can be taken up.")
+    ] = None,
+    deadlines: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="T1 T2", help="Until when (Unix seconds) we lock, and they lock."),
+    ] = None,
+    reference: Annotated[str, typer.Option(help="Your own text; the peer sees it.")] = "",
+    idempotency_key: IdempotencyKey = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: Url = None,
+    token: Token = None,
+    tls_ca: TlsCa = None,
+    as_json: AsJson = False,
+) -> None:
+    """Offers a swap to a peer. Nothing is locked before the peer has accepted.
+
+    An asset is CHAIN/SYMBOL, with the chain's name in the configuration, or a CAIP-19 id.
+    Amounts are in whole units: 12.5 is twelve and a half.
+    """
+
+    async def work() -> SwapDetail:
+        from gateway.api.bodies import DeadlinesBody, OfferBody
+
+        async with connected(config, url, token, tls_ca) as client:
+            body = OfferBody(
+                peer=peer,
+                give=await _side(client, give, "--give"),
+                get=await _side(client, get, "--get"),
+                valid_for=valid_for,
+                deadlines=DeadlinesBody(give=deadlines[0], get=deadlines[1]) if deadlines else None,
+                reference=reference,
+            )
+            return await client.offer(body, idempotency_key=idempotency_key)
+
+    _print(run(work()), as_json)
+
+
+@swap_commands.command()
+def accept(
+    swap: SwapId,
+    idempotency_key: IdempotencyKey = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: Url = None,
+    token: Token = None,
+    tls_ca: TlsCa = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accepts a received offer. Our lock follows once the peer's is final."""
+
+    async def work() -> SwapDetail:
+        async with connected(config, url, token, tls_ca) as client:
+            return await client.accept(await _id(client, swap), idempotency_key=idempotency_key)
+
+    _print(run(work()), as_json)
+
+
+@swap_commands.command()
+def reject(
+    swap: SwapId,
+    reason: Annotated[str, typer.Option(help="The peer is told it.")] = "",
+    idempotency_key: IdempotencyKey = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: Url = None,
+    token: Token = None,
+    tls_ca: TlsCa = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rejects a received offer."""
+
+    async def work() -> SwapDetail:
+        async with connected(config, url, token, tls_ca) as client:
+            return await client.reject(
+                await _id(client, swap), reason, idempotency_key=idempotency_key
+            )
+
+    _print(run(work()), as_json)
+
+
+@swap_commands.command("list")
+def list_swaps(
+    phase: Annotated[str | None, typer.Option(help="Only those in this phase.")] = None,
+    role: Annotated[str | None, typer.Option(help="initiator or responder.")] = None,
+    peer: Annotated[str | None, typer.Option(help="Only those with this peer.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only those with this text.")] = None,
+    open: Annotated[
+        bool | None, typer.Option("--open/--ended", help="Only those not ended, or ended.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: Url = None,
+    token: Token = None,
+    tls_ca: TlsCa = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lists swaps, newest first."""
+
+    async def work() -> Any:
+        async with connected(config, url, token, tls_ca) as client:
+            return await client.swaps(
+                phase=phase,
+                role=role,
+                peer=peer,
+                reference=reference,
+                open=open,
+                after=after,
+                limit=limit,
+            )
+
+    page = run(work())
+    if as_json:
+        print_json(page)
+        return
+    print_table(
+        ("swap", "with", "role", "phase", "gives", "gets", "reference"),
+        (
+            (
+                swap.id[:14],
+                swap.peer or swap.peer_address,
+                swap.role,
+                swap.phase + (" !" if swap.alerts else ""),
+                _amount(swap.give),
+                _amount(swap.get),
+                swap.reference,
+            )
+            for swap in page.swaps
+        ),
+        "no swaps",
+    )
+    if page.next is not None:
+        typer.echo(f"more: isthmus swap list --after {page.next}")
+
+
+@swap_commands.command()
+def show(
+    swap: SwapId,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: Url = None,
+    token: Token = None,
+    tls_ca: TlsCa = None,
+    as_json: AsJson = False,
+) -> None:
+    """Says where a swap is, what it waits for, until when, and what happens next."""
+
+    async def work() -> SwapDetail:
+        async with connected(config, url, token, tls_ca) as client:
+            return await client.swap(await _id(client, swap))
+
+    _print(run(work()), as_json)
+
+
+@swap_commands.command()
+def watch(
+    swap: Annotated[
+        str | None, typer.Argument(metavar="[SWAP]", help="One swap; all, if not said.")
+    ] = None,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
+    config: ConfigFile = DEFAULT_CONFIG,
+    url: Url = None,
+    token: Token = None,
+    tls_ca: TlsCa = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prints what happens, as it happens. Of one swap: until it has ended."""
+
+    async def work() -> None:
+        async with connected(config, url, token, tls_ca) as client:
+            full = await _id(client, swap) if swap is not None else None
+            stream = cast("Any", client.events(full, after))
+            async with aclosing(stream) as events:
+                if full is not None:
+                    await _until_ended(client, full, events, as_json)
+                    return
+                async for event in events:
+                    _print_event(event, as_json, with_swap=True)
+
+    run(work())
+
+
+async def _until_ended(client: GatewayClient, swap: str, events: Any, as_json: bool) -> None:
+    """Prints the events of a swap until it has ended and the last one that is stored is printed."""
+    import asyncio
+
+    coming: asyncio.Task[EventView] | None = None
+    try:
+        while True:
+            if coming is None:
+                coming = asyncio.ensure_future(anext(events))
+            quiet = 1.0
+            done, _ = await asyncio.wait({coming}, timeout=quiet)
+            if done:
+                _print_event(coming.result(), as_json, with_swap=False)
+                coming = None
+            elif (await client.swap(swap)).ended:
+                return
+    except StopAsyncIteration:
+        return
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+# --- reading and writing -------------------------------------------------------------------------
+
+
+async def _id(client: GatewayClient, text: str) -> str:
+    """The whole id where only the beginning is given. Raises Failed."""
+    digits = text.lower().removeprefix("0x")
+    if len(digits) >= 64 or not digits:
+        return text
+    found: list[str] = []
+    after = None
+    while True:
+        page = await client.swaps(after=after, limit=500)
+        found += [one.id for one in page.swaps if one.id.startswith(f"0x{digits}")]
+        after = page.next
+        if after is None:
+            break
+    match found:
+        case [one]:
+            return one
+        case []:
+            raise Failed(f"no swap's id begins with {text}: isthmus swap list shows them")
+        case _:
+            raise Failed(f"{len(found)} swaps' ids begin with {text}: give more of it")
+
+
+async def _side(client: GatewayClient, side: tuple[str, str], option: str) -> SideBody:
+    from gateway.api.bodies import SideBody
+
+    quantity, asset = side
+    chain, _, symbol = asset.partition("/")
+    if ":" not in chain:
+        known = [one for one in (await client.chain(chain)).assets if one.symbol == symbol]
+        match known:
+            case [one]:
+                asset = one.id
+            case []:
+                raise Failed(
+                    f"{option}: chain {chain} has no known asset {symbol}: isthmus chain show "
+                    f"{chain} lists them; any other can be given by its CAIP-19 id"
+                )
+            case _:
+                raise Failed(f"{option}: {asset} is more than one asset: give its CAIP-19 id")
+    return SideBody(asset=asset, quantity=quantity)
+
+
+def _amount(leg: LegView) -> str:
+    return f"{leg.display or leg.amount} on {leg.chain_name or leg.chain}"
+
+
+def _print(swap: SwapDetail, as_json: bool) -> None:
+    if as_json:
+        print_json(swap)
+        return
+    typer.echo(f"swap      {swap.id}")
+    typer.echo(f"with      {swap.peer or swap.peer_address} ({swap.role} here)")
+    typer.echo(f"gives     {_amount(swap.give)}, locked until {moment(swap.give.deadline)}")
+    typer.echo(f"gets      {_amount(swap.get)}, locked until {moment(swap.get.deadline)}")
+    if swap.reference:
+        typer.echo(f"reference {swap.reference}")
+    typer.echo(f"phase     {swap.phase}")
+    words = swap.explanation
+    typer.echo(f"\n{words.where}")
+    if words.waits_for:
+        until = f", until {moment(words.until)}" if words.until is not None else ""
+        typer.echo(f"Waits for: {words.waits_for}{until}")
+    if words.next:
+        typer.echo(f"Next: {words.next}")
+    for warning in swap.warnings:
+        typer.echo(f"Warning: {warning}")
+    for alert in swap.alerts:
+        typer.echo(f"Alert: {alert}")
+
+
+def _print_event(event: EventView, as_json: bool, *, with_swap: bool) -> None:
+    import time
+
+    if as_json:
+        typer.echo(event.model_dump_json())
+        return
+    stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+    where = f" {event.swap[:10]}" if with_swap else ""
+    mark = {"warning": " !", "alert": " !!"}.get(event.level, "")
+    typer.echo(f"{stamp}{where}{mark} {event.text}")
