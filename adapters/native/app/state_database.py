@@ -24,7 +24,7 @@ class SqliteStateStore:
 
     @classmethod
     def open(cls, path: Path) -> SqliteStateStore:
-        connection = sqlite3.connect(path, isolation_level=None)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=1)
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA journal_mode=WAL")

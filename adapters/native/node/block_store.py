@@ -64,7 +64,7 @@ class BlockStore:
     @classmethod
     def open(cls, path: Path, genesis: bytes) -> BlockStore:
         """``genesis`` is the genesis hash that the file must belong to."""
-        db = sqlite3.connect(path, isolation_level=None)
+        db = sqlite3.connect(path, isolation_level=None, timeout=1)
         try:
             db.execute("PRAGMA locking_mode=EXCLUSIVE")
             db.execute("PRAGMA journal_mode=WAL")
