@@ -163,7 +163,10 @@ def test_references_into_the_channels_configuration_are_resolved(meta: Any, coun
 
 
 def test_an_organisation_without_the_policy_counts_and_is_never_met() -> None:
-    members: dict[str, Rule | None] = {"orgA": A, "orgB": B, "orgC": None}
+    members: dict[str, Rule | None] = {"orgA": A, "orgB": None}
+    rule = channel_rule(config(policies_pb2.ImplicitMetaPolicy.MAJORITY, members), REFERENCE)
+    assert not satisfied(rule, {"A", "B"})
+    members = {"orgA": A, "orgB": B, "orgC": None}
     rule = channel_rule(config(policies_pb2.ImplicitMetaPolicy.MAJORITY, members), REFERENCE)
     assert {name for name in "ABC" if can_veto(rule, name)} == {"A", "B"}
 

@@ -98,6 +98,7 @@ async def test_only_the_own_transaction_is_signed() -> None:
     forgeries: list[Callable[[], Any]] = [
         lambda: prepared(other),
         lambda: prepared(mixed),
+        lambda: prepared(Proposal(own.transaction, "trade", None, other.header, own.input)),
         lambda: common_pb2.Envelope(payload=b"\xff\xff"),
         lambda: common_pb2.Envelope(),
         lambda: _twice(own),
