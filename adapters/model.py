@@ -486,3 +486,5 @@ class Transaction:
     fee: int
     """In smallest units of the fee asset; 0 where submitting is free."""
     raw: bytes
+    payer: AccountId | None = None
+    """Who paid the fee; None where submitting is free."""

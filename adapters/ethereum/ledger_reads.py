@@ -9,10 +9,11 @@ from typing import Any
 from adapters.codec.keccak import keccak256
 from adapters.ethereum import rlp
 from adapters.ethereum.heads import read_header
+from adapters.ethereum.identity import checksummed
 from adapters.ethereum.node_errors import NodeFailed, NodeRefused
 from adapters.ethereum.quantities import data, fields, items, quantity, to_hex
 from adapters.ethereum.rpc import Node
-from adapters.model import Block, ChainId, InvalidValue, Transaction
+from adapters.model import AccountId, Block, ChainId, InvalidValue, Transaction
 
 _ID = re.compile(r"0x[0-9a-fA-F]{64}")
 
@@ -54,6 +55,7 @@ async def read_transaction(node: Node, chain: ChainId, transaction: str) -> Tran
         status=str(status),
         fee=gas * price,
         raw=await _raw(node, transaction),
+        payer=AccountId(chain, checksummed(data(seen.get("from"), "a receipt's sender", 20))),
     )
 
 

@@ -240,6 +240,7 @@ class SimulatedAdapter:
                         status="ok" if refusal is None else f"{refusal.reason}: {refusal.sentence}",
                         fee=receipt.fee,
                         raw=_encode(receipt.transaction.account, receipt.transaction.action),
+                        payer=receipt.transaction.account if receipt.fee else None,
                     )
         raise InvalidValue(f"{self._chain.id} has no transaction {transaction[:80]!r}")
 
