@@ -57,8 +57,11 @@ def test_an_authority_and_a_certificate_without_a_role_are_invalid(
     authority: KeyPair, membership: Membership
 ) -> None:
     nobody = issue_identity(authority, "one", "A", None)
-    for certificate in (authority.certificate_pem(), nobody.certificate_pem()):
-        with pytest.raises(InvalidIdentity) as caught:
+    for certificate, why in (
+        (authority.certificate_pem(), "a CA certificate"),
+        (nobody.certificate_pem(), "one unit of client, peer, admin, orderer"),
+    ):
+        with pytest.raises(InvalidIdentity, match=why) as caught:
             membership.identity(serialize("AMSP", certificate))
         assert caught.value.msp_id == "AMSP"
 
