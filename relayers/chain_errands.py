@@ -165,8 +165,10 @@ class ChainErrands:
         if head.time >= record.terms.deadline:
             # The chain would refuse; trying would only show the secret to who may not know it yet.
             return _watch(adapter)
+        swap = self._engine.swap(intent.hashlock)
+        public = swap.preimage if swap is not None else None
         match intent.secret:
-            case OwnSecret(salt):
+            case OwnSecret(salt) if public is None:
                 outcome = await self._tell(intent, RevealBegun(intent.lock_id))
                 if outcome.state is None or outcome.state.phase is not Phase.REVEALING:
                     return Pause(trouble=outcome.detail or "the reveal may not begin now")
@@ -174,11 +176,10 @@ class ChainErrands:
                     preimage = await self._secrets.preimage(salt)
                 except SigningFailed as error:
                     return Pause(trouble=f"the swap key cannot be used: {error}")
-            case SeenSecret():
-                swap = self._engine.swap(intent.hashlock)
-                if swap is None or swap.preimage is None:
+            case OwnSecret() | SeenSecret():
+                if public is None:
                     return Pause(trouble="the preimage was not seen yet")
-                preimage = swap.preimage
+                preimage = public
         if preimage.hashlock() != intent.hashlock:
             reason = "the swap key is not the one that this offer was made with; bring that back"
             await self._complain(intent, False, reason)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from adapters.model import (
     ChainId,
@@ -32,10 +33,11 @@ from adapters.model import (
 from adapters.spi import Adapter, AdapterError, Unavailable
 from relayers.backoff import Backoff
 from relayers.clock import Clock
-from relayers.engine import Engine, EngineStopped
+from relayers.engine import EngineStopped
 from relayers.journal.port import ChainCursor, FactEntry, JournalError
 from relayers.protocol.facts import Observed
 from relayers.protocol.state import Leg, Settlement, Swap
+from relayers.tower_state import TowerStateError
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +65,30 @@ class WatcherState:
     """The last time that the node's head went back, in words."""
 
 
-class Watcher:
-    """Watches one chain for one engine."""
+class Listener(Protocol):
+    """Who is told what a chain shows: the ``Engine``, whose methods say what each means, or a
+    watchtower."""
 
-    def __init__(self, engine: Engine, adapter: Adapter, clock: Clock, backoff: Backoff) -> None:
-        self._engine = engine
+    async def cursor(self, chain: ChainId) -> Cursor | None: ...
+
+    async def observe(
+        self, head: Head, entries: Sequence[FactEntry] = (), cursor: ChainCursor | None = None
+    ) -> None: ...
+
+    async def freeze(self, head: Head, reason: str) -> None: ...
+
+    async def look(self, chain: ChainId) -> None: ...
+
+    def swaps(self) -> Sequence[Swap]: ...
+
+
+class Watcher:
+    """Watches one chain for one listener."""
+
+    def __init__(
+        self, listener: Listener, adapter: Adapter, clock: Clock, backoff: Backoff
+    ) -> None:
+        self._listener = listener
         self._adapter = adapter
         self._clock = clock
         self._backoff = backoff
@@ -85,8 +106,9 @@ class Watcher:
         return self._state
 
     async def run(self) -> None:
-        """Runs until cancelled. Raises JournalError, EngineStopped."""
-        cursor = await self._engine.cursor(self._chain)
+        """Runs until cancelled. Raises what the listener's own store raises:
+        JournalError, EngineStopped, TowerStateError."""
+        cursor = await self._listener.cursor(self._chain)
         while True:
             try:
                 async with aclosing(_stream(self._adapter, cursor)) as notices:
@@ -98,7 +120,7 @@ class Watcher:
                         if first:
                             await self._reconcile(notice.head)
                             first = False
-            except (JournalError, EngineStopped):
+            except (JournalError, EngineStopped, TowerStateError):
                 raise
             except AdapterError as error:
                 await self._failed(str(error))
@@ -129,13 +151,13 @@ class Watcher:
             )
             _log.critical("%s: %s", self._name, reason)
             # Before the facts: from here on no new lock and no new reveal is made there.
-            await self._engine.freeze(head, reason)
+            await self._listener.freeze(head, reason)
         entries = tuple(entry_of(observation) for observation in notice.observations)
         cursor = None
         if entries or self._clock() - self._cursor_stored >= _CURSOR_EVERY:
             cursor = ChainCursor(notice.cursor, head)
             self._cursor_stored = self._clock()
-        await self._engine.observe(head, entries, cursor)
+        await self._listener.observe(head, entries, cursor)
         await self._mark_stale(self._clock() - head.time > self._adapter.profile.stale_after)
 
     def _seen(self, head: Head) -> None:
@@ -179,12 +201,12 @@ class Watcher:
         if stale:
             _log.error("%s: the newest head is stale", self._name)
             # No fact comes from a silent chain: let the swaps on it notice, and say so.
-            await self._engine.look(self._chain)
+            await self._listener.look(self._chain)
 
     async def _reconcile(self, head: Head) -> None:
         """Asks the chain for what was pending when the stream broke off: a reorg in between takes
         an event back without a word, because the new stream knows only the new fork."""
-        for swap in self._engine.swaps():
+        for swap in self._listener.swaps():
             for leg in (swap.a, swap.b):
                 if leg is None or leg.terms.chain != self._chain or not _pending(leg):
                     continue
@@ -194,7 +216,7 @@ class Watcher:
                     for event, seen in _gone(swap, leg, record)
                 ]
                 if entries:
-                    await self._engine.observe(head, entries)
+                    await self._listener.observe(head, entries)
 
 
 async def _stream(adapter: Adapter, cursor: Cursor | None) -> AsyncGenerator[Notice]:

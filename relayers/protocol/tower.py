@@ -1,0 +1,161 @@
+"""What a watchtower does, decided by what the chains have shown: pure, and without any key.
+
+Anyone may claim a lock whose preimage is known (the asset goes to the recipient) and refund one
+whose deadline has come (it goes to the sender). So a tower finishes swaps for parties that are
+down, and can do nobody harm. It never needs a preimage that is not on a chain already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from adapters.model import (
+    AccountId,
+    ChainId,
+    Hashlock,
+    Head,
+    LockClaimed,
+    LockId,
+    LockOpened,
+    LockRefunded,
+    LockTerms,
+    Observation,
+    Preimage,
+    Stage,
+)
+from relayers.protocol.evolve import replace
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLock:
+    """An open lock. ``settling``: a claim or refund of it is seen, and not final yet."""
+
+    lock_id: LockId
+    terms: LockTerms
+    settling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSecret:
+    """A preimage that a chain has shown. ``seen``: by the tower's clock."""
+
+    preimage: Preimage
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """What a tower knows. The mappings are never changed in place."""
+
+    locks: Mapping[LockId, WatchedLock] = field(default_factory=dict)
+    secrets: Mapping[Hashlock, KnownSecret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFor:
+    """Claim this lock for its recipient."""
+
+    lock: WatchedLock
+    preimage: Preimage
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFor:
+    """Refund this lock to its sender."""
+
+    lock: WatchedLock
+
+
+TowerErrand = ClaimFor | RefundFor
+
+
+def serves(terms: LockTerms, accounts: frozenset[AccountId]) -> bool:
+    """Whether a lock is one to look after: no accounts given means everybody's."""
+    return not accounts or terms.sender in accounts or terms.recipient in accounts
+
+
+def absorb(
+    tower: Tower, observation: Observation, clock: int, accounts: frozenset[AccountId]
+) -> Tower:
+    """The tower after one more observation. Told twice, it is the same tower."""
+    event, stage = observation.event, observation.stage
+    match event:
+        case LockOpened(lock_id, terms):
+            if stage is Stage.RETRACTED:
+                return forget(tower, lock_id)
+            if lock_id in tower.locks or not serves(terms, accounts):
+                return tower
+            return _with(tower, WatchedLock(lock_id, terms))
+        case LockClaimed(lock_id, hashlock, preimage):
+            # Known for good, even where the claim that showed it is retracted.
+            if hashlock not in tower.secrets and preimage.hashlock() == hashlock:
+                known = KnownSecret(preimage, clock)
+                tower = replace(tower, secrets={**tower.secrets, hashlock: known})
+            return _settled(tower, lock_id, stage)
+        case LockRefunded(lock_id):
+            return _settled(tower, lock_id, stage)
+        case _:
+            assert_never(event)
+
+
+def _settled(tower: Tower, lock_id: LockId, stage: Stage) -> Tower:
+    lock = tower.locks.get(lock_id)
+    if lock is None:
+        return tower
+    if stage is Stage.FINAL:
+        return forget(tower, lock_id)
+    return _with(tower, replace(lock, settling=stage is Stage.PENDING))
+
+
+def _with(tower: Tower, lock: WatchedLock) -> Tower:
+    return replace(tower, locks={**tower.locks, lock.lock_id: lock})
+
+
+def forget(tower: Tower, lock_id: LockId) -> Tower:
+    """The tower without a lock that is settled for good, or is not there."""
+    if lock_id not in tower.locks:
+        return tower
+    locks = {known: lock for known, lock in tower.locks.items() if known != lock_id}
+    return replace(tower, locks=locks)
+
+
+def prune(tower: Tower, before: int) -> Tower:
+    """The tower without the secrets that were seen before this time and open nothing here. A lock
+    under one of them that is found later is simply left to its owners."""
+    needed = {lock.terms.hashlock for lock in tower.locks.values()}
+    kept = {
+        hashlock: known
+        for hashlock, known in tower.secrets.items()
+        if known.seen >= before or hashlock in needed
+    }
+    return tower if len(kept) == len(tower.secrets) else replace(tower, secrets=kept)
+
+
+def errands(
+    tower: Tower,
+    heads: Mapping[ChainId, Head],
+    clock: int,
+    *,
+    patience: int,
+    hurry: Mapping[ChainId, int],
+) -> Iterable[TowerErrand]:
+    """What is to be done now, judged by each chain's own time.
+
+    ``patience``: seconds that the owners get to do it themselves. ``hurry``: seconds before a
+    deadline from which nobody is waited for any more, per chain.
+    """
+    for lock in tower.locks.values():
+        head = heads.get(lock.terms.chain)
+        if head is None or lock.settling:
+            continue
+        left = lock.terms.deadline - head.time
+        known = tower.secrets.get(lock.terms.hashlock)
+        if left > 0:
+            if known is not None and (
+                clock >= known.seen + patience or left <= hurry.get(lock.terms.chain, 0)
+            ):
+                yield ClaimFor(lock, known.preimage)
+        elif -left >= patience:
+            yield RefundFor(lock)

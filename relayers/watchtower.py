@@ -1,0 +1,195 @@
+"""The watchtower: finishes swaps for parties that are down, with nothing but its own fee money.
+
+It watches every chain of its configuration. When a preimage shows on one of them it claims each
+open lock under that hashlock for the lock's recipient; when a deadline has come it refunds the lock
+to its sender. What it knows comes from the chains and can be read from them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from adapters.model import AccountId, ChainId, Claim, Cursor, Head, LockId, LockState, Refund
+from adapters.spi import AdapterError, SigningFailed
+from relayers.backoff import Backoff
+from relayers.clock import Clock
+from relayers.executor import Post
+from relayers.journal.port import ChainCursor, FactEntry
+from relayers.protocol.facts import Observed
+from relayers.protocol.state import Swap
+from relayers.protocol.tower import (
+    ClaimFor,
+    RefundFor,
+    Tower,
+    TowerErrand,
+    absorb,
+    errands,
+    forget,
+    prune,
+)
+from relayers.tower_state import TowerStateError
+from relayers.watcher import Watcher
+
+_log = logging.getLogger(__name__)
+
+_KEEP_SECRETS = 30 * 24 * 3600
+"""Seconds for which a preimage is kept though it opens no lock that is known here."""
+
+_LOOK_EVERY = 5.0
+"""Seconds after which a tower looks again though no chain has shown anything new."""
+
+
+class State(Protocol):
+    """Where the tower is kept; ``TowerState`` keeps it in a file."""
+
+    def load(self) -> tuple[Tower, dict[ChainId, Cursor]]: ...
+
+    def save(self, tower: Tower, cursors: dict[ChainId, Cursor]) -> None: ...
+
+
+class Watchtower:
+    """``serves``: the accounts whose locks it looks after; empty: everybody's. ``patience``:
+    seconds that the owners get to act themselves, except shortly before a deadline.
+
+    Raises TowerStateError where its state cannot be read.
+    """
+
+    def __init__(
+        self,
+        posts: Mapping[ChainId, Post],
+        state: State,
+        clock: Clock,
+        backoff: Backoff,
+        *,
+        serves: frozenset[AccountId] = frozenset(),
+        patience: int = 0,
+    ) -> None:
+        self._posts = posts
+        self._store = state
+        self._clock = clock
+        self._backoff = backoff
+        self._serves = serves
+        self._patience = patience
+        self._heads: dict[ChainId, Head] = {}
+        self._failures: dict[LockId, int] = {}
+        self._not_before: dict[LockId, float] = {}
+        self._moved = {chain: asyncio.Event() for chain in posts}
+        self._tower, self._cursors = state.load()
+        self._hurry = {
+            chain: bounds.inclusion + bounds.finality + bounds.clock
+            for chain, bounds in (
+                (chain, post.adapter.profile.bounds) for chain, post in posts.items()
+            )
+        }
+        self.watchers: Sequence[Watcher] = tuple(
+            Watcher(self, post.adapter, clock, backoff) for post in posts.values()
+        )
+
+    @property
+    def tower(self) -> Tower:
+        """What it knows now."""
+        return self._tower
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises TowerStateError where its state cannot be written."""
+        async with asyncio.TaskGroup() as tasks:
+            for watcher in self.watchers:
+                tasks.create_task(watcher.run(), name=f"tower watcher {watcher.chain}")
+            for chain in self._posts:
+                tasks.create_task(self._act(chain), name=f"tower {chain}")
+
+    # --- told by the watchers ----------------------------------------------------------------
+
+    async def cursor(self, chain: ChainId) -> Cursor | None:
+        return self._cursors.get(chain)
+
+    async def observe(
+        self, head: Head, entries: Sequence[FactEntry] = (), cursor: ChainCursor | None = None
+    ) -> None:
+        self._heads[head.chain] = head
+        clock = int(self._clock())
+        for entry in entries:
+            if isinstance(entry.body, Observed):
+                self._tower = absorb(self._tower, entry.body.observation, clock, self._serves)
+        if cursor is not None:
+            self._cursors[head.chain] = cursor.cursor
+            self._tower = prune(self._tower, clock - _KEEP_SECRETS)
+            self._store.save(self._tower, self._cursors)
+        for moved in self._moved.values():
+            moved.set()
+
+    async def freeze(self, head: Head, reason: str) -> None:
+        """A tower goes on: what it does is right on any fork on which it can be done."""
+
+    async def look(self, chain: ChainId) -> None:
+        self._moved[chain].set()
+
+    def swaps(self) -> Sequence[Swap]:
+        return ()
+
+    # --- acting ------------------------------------------------------------------------------
+
+    async def _act(self, chain: ChainId) -> None:
+        while True:
+            self._moved[chain].clear()
+            clock = self._clock()
+            due = errands(
+                self._tower,
+                self._heads,
+                int(clock),
+                patience=self._patience,
+                hurry=self._hurry,
+            )
+            for errand in tuple(due):
+                lock = errand.lock
+                if lock.terms.chain == chain and clock >= self._not_before.get(lock.lock_id, 0):
+                    await self._try(errand)
+            try:
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._moved[chain].wait()
+            except TimeoutError:
+                pass
+
+    async def _try(self, errand: TowerErrand) -> None:
+        lock = errand.lock
+        post = self._posts[lock.terms.chain]
+        bounds = post.adapter.profile.bounds
+        try:
+            record = await post.adapter.lookup(lock.lock_id)
+            if record.state is LockState.OPEN:
+                match errand:
+                    case ClaimFor(preimage=preimage):
+                        await post.adapter.submit(Claim(lock.lock_id, preimage), post.credential)
+                    case RefundFor():
+                        await post.adapter.submit(Refund(lock.lock_id), post.credential)
+                _log.info("%s sent for lock %s", type(errand).__name__, lock.lock_id.hex())
+            elif record.state is not LockState.ABSENT and record.final:
+                self._drop(lock.lock_id)
+                return
+            elif record.state is LockState.ABSENT and isinstance(errand, RefundFor):
+                # Its deadline has come and it is not there: it can never be there any more.
+                self._drop(lock.lock_id)
+                return
+            pause: float = bounds.inclusion + bounds.finality + 1
+            self._failures.pop(lock.lock_id, None)
+        except TowerStateError:
+            raise
+        except (AdapterError, SigningFailed) as error:
+            pause = self._failed(lock.lock_id)
+            _log.warning("%s; trying again", error)
+        except Exception as error:  # noqa: BLE001 - one lock must not stop the others
+            pause = self._failed(lock.lock_id)
+            _log.error("%s at lock %s", type(error).__name__, lock.lock_id.hex())
+        self._not_before[lock.lock_id] = self._clock() + pause
+
+    def _failed(self, lock_id: LockId) -> float:
+        self._failures[lock_id] = self._failures.get(lock_id, 0) + 1
+        return self._backoff.pause(self._failures[lock_id])
+
+    def _drop(self, lock_id: LockId) -> None:
+        self._tower = forget(self._tower, lock_id)
+        self._failures.pop(lock_id, None)
+        self._not_before.pop(lock_id, None)
