@@ -252,7 +252,8 @@ def test_the_process_says_what_is_damaged_and_ends(own: Network, which: str) -> 
     db = sqlite3.connect(path, isolation_level=None)
     if which == "application.db":
         db.execute(
-            "UPDATE item SET value = zeroblob(length(value)) WHERE substr(key, 1, 8) = CAST('balance/' AS BLOB)"
+            "UPDATE item SET value = zeroblob(length(value))"
+            " WHERE substr(key, 1, 8) = CAST('balance/' AS BLOB)"
         )
     else:
         db.execute("DELETE FROM block WHERE height > 2")

@@ -1,0 +1,97 @@
+"""A node at the network's edge that can be made to misbehave: it passes calls on to a real one.
+
+It serves JSON-RPC by POST and no WebSocket, so a driver that uses it polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+Twist = Callable[[str, Any], Any]
+"""Given a method and the real node's whole answer: the answer to give instead. It may return
+bytes (sent as they are), HANG, DROP (close without an answer), or (status, bytes)."""
+
+HANG = object()
+DROP = object()
+
+
+def honest(method: str, answer: Any) -> Any:
+    return answer
+
+
+class FaultyNode:
+    def __init__(self, upstream: str, port: int) -> None:
+        self._upstream = upstream
+        self.url = f"http://127.0.0.1:{port}"
+        self.twist: Twist = honest
+        self.calls: list[str] = []
+        self.bodies: list[bytes] = []
+        self._hanging: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = next(
+                    int(line.split(b":")[1])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length")
+                )
+                if not await self._answer(await reader.readexactly(length), writer):
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError, StopIteration):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        method = json.loads(body)["method"]
+        self.calls.append(method)
+        self.bodies.append(body)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            real = (await client.post(self._upstream, content=body)).json()
+        given = self.twist(method, real)
+        status = 200
+        if given is HANG:
+            await asyncio.Event().wait()
+        if given is DROP:
+            return False
+        if isinstance(given, tuple):
+            status, given = given
+        raw = given if isinstance(given, bytes) else json.dumps(given).encode()
+        writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
+        await writer.drain()
+        return True
+
+
+@asynccontextmanager
+async def faulty_node(upstream: str) -> AsyncIterator[FaultyNode]:
+    node: FaultyNode
+    connections: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        try:
+            await node.serve(reader, writer)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            connections.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    node = FaultyNode(upstream, server.sockets[0].getsockname()[1])
+    try:
+        yield node
+    finally:
+        server.close()
+        for task in list(connections):
+            task.cancel()
+        if connections:
+            await asyncio.wait(list(connections))
