@@ -14,7 +14,7 @@ from adapters.simulated.accounts import named_credential
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.chain import Rules, SimulatedChain
 from adapters.simulated.faults import FaultPlan
-from adapters.spi import Rejected, Unavailable
+from adapters.spi import AdapterError, Rejected, Unavailable, Unknown
 from relayers.backoff import Backoff
 from relayers.engine import Engine
 from relayers.executor import Executor, Message, Post
@@ -110,6 +110,8 @@ class Gateway:
     crash: CrashHook = no_crash
     make_journal: JournalMaker | None = None
     process: Process | None = None
+    supervised: bool = False
+    """Something starts it again when it dies."""
 
     def __post_init__(self) -> None:
         self.store = MemoryStore()
@@ -129,6 +131,16 @@ class Gateway:
     def engine(self) -> Engine:
         assert self.process is not None
         return self.process.engine
+
+    @property
+    def alive(self) -> bool:
+        process = self.process
+        return process is not None and process.ready.is_set() and not process.task.done()
+
+    def die(self) -> None:
+        """The process ends at once, whoever it was that called into it."""
+        if self.process is not None:
+            self.process.task.cancel()
 
     async def _journal(self) -> Journal:
         if self.make_journal is not None:
@@ -156,8 +168,17 @@ class Gateway:
 
     async def send(self, message: Message) -> None:
         other = self.world.other(self)
-        if other.process is None or not other.process.ready.is_set() or other.process.task.done():
+        if not other.alive:
             raise Unavailable(f"{other.name} does not answer")
+        try:
+            await self._deliver(message, other)
+        except AdapterError:
+            raise
+        except Exception as error:
+            # What kills the other process does not cross the wire.
+            raise Unknown(f"{other.name} broke off") from error
+
+    async def _deliver(self, message: Message, other: Gateway) -> None:
         engine = other.engine
         match message:
             case SendOffer(ident, offer, signature):
@@ -252,6 +273,32 @@ class World:
             f"{offer.hashlock.hex()}/make",
         )
 
+    def keep_alive(self, gateway: Gateway) -> asyncio.Task[None]:
+        """Starts a gateway again whenever it has died, as its supervisor would."""
+
+        gateway.supervised = True
+
+        async def supervise() -> None:
+            while True:
+                if not gateway.alive:
+                    await gateway.stop()
+                    await gateway.start()
+                await asyncio.sleep(3)
+
+        return asyncio.create_task(supervise())
+
+    async def insist(self, offer: Offer) -> None:
+        """Makes the offer, again where the gateway died over it: the same fact, so once."""
+        while True:
+            try:
+                if self.alice.alive:
+                    async with asyncio.timeout(5):
+                        await self.make(offer)
+                    return
+            except Exception:  # noqa: BLE001 - it died, whatever of
+                pass
+            await asyncio.sleep(1)
+
     def balances(self) -> dict[str, tuple[int, int]]:
         """What each holds, on A and on B."""
         return {
@@ -273,12 +320,19 @@ async def ended(gateway: Gateway, key: Hashlock, within: float = 3_000) -> Swap:
     """The swap, once it has come to an end on this side."""
     async with asyncio.timeout(within):
         while True:
-            if gateway.process is not None and gateway.process.task.done():
+            if gateway.process is not None and not gateway.supervised and not gateway.alive:
                 gateway.process.task.result()
-            swap = gateway.engine.swap(key) if gateway.process is not None else None
+            swap = gateway.engine.swap(key) if gateway.alive else None
             if swap is not None and swap.ended:
                 return swap
             await asyncio.sleep(1)
 
 
-__all__ = ["ALICE", "BOB", "FUNDS", "Gateway", "Phase", "World", "ended"]
+async def until(condition: Callable[[], object], within: float = 3_000) -> None:
+    """Returns when the condition holds; looks at it once a second of made time."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - the time is made, and looking costs nothing
+            await asyncio.sleep(1)
+
+
+__all__ = ["ALICE", "BOB", "FUNDS", "Gateway", "Phase", "World", "ended", "until"]
