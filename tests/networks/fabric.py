@@ -14,6 +14,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -526,15 +527,22 @@ class FabricNetwork:
             process.wait()
 
 
+def _leave(_number: int, _frame: object) -> None:
+    raise SystemExit("terminated: the Fabric network is stopped first")
+
+
 @contextlib.contextmanager
 def running(release: Release, folder: Path, base: int) -> Iterator[FabricNetwork]:
-    """A network that is ready for clients; gone afterwards."""
+    """A network that is ready for clients; gone afterwards, also where this process is ended by
+    SIGTERM meanwhile."""
     network = FabricNetwork(release, folder, Ports(base))
+    before = signal.signal(signal.SIGTERM, _leave)
     try:
         network.start()
         yield network
     finally:
         network.stop()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _organisation(msp_id: str, msp: Path, endorser: str) -> dict[str, object]:
