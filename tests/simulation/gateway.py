@@ -67,7 +67,7 @@ class SubmissionFaults(FaultPlan):
         self._first: dict[str, float] = {}
 
     def _sulks_until(self, kind: str) -> float:
-        """A gateway that does not come to act in time."""
+        """Longer than I and R together."""
         return self._first.setdefault(kind, clock()) + 30
 
     def submission(
@@ -79,10 +79,9 @@ class SubmissionFaults(FaultPlan):
         world, chance = gateway.world, gateway.chance
         world.submitted(gateway, action)
         kind = type(action).__name__
-        if world.plan.broken is Bound.INCLUSION and kind not in self._met:
-            self._met.add(kind)
+        if world.plan.broken is Bound.INCLUSION and clock() < self._sulks_until(kind):
             world.spoiled = True
-            return SubmissionFate(delay=45)
+            return SubmissionFate(delay=int(self._sulks_until(kind) - clock()) + 1)
         if world.plan.broken is Bound.REACTION and clock() < self._sulks_until(kind):
             world.spoiled = True
             return SubmissionFate(copies=0, error=NotSent("the key cannot be used now"))
@@ -111,9 +110,12 @@ class Gateway:
         self.chance = random.Random(f"{world.plan.seed} {name}")
         self.dead = True
         self.down_seconds = 0.0
+        self.claimed = False
+        """It has tried to claim."""
         self.writes = 0
         self.crashes = [world.plan.crashes[name]] if name in world.plan.crashes else []
         self.engine: Engine | None = None
+        self._death = asyncio.Event()
         faults = SubmissionFaults(self)
         late = {A: world.plan.late_a, B: world.plan.late_b}
         self.views = {
@@ -135,6 +137,7 @@ class Gateway:
         crash = self.crashes[0] if self.crashes else None
         if crash is not None and self.writes >= crash.write:
             self.dead = True
+            self._death.set()
             raise Died(f"{self.name} dies at write {self.writes} ({boundary})")
         self.writes += 1
 
@@ -143,6 +146,7 @@ class Gateway:
         while True:
             journal = MemoryJournal(self.store, self._write)
             self.dead = False
+            self._death = asyncio.Event()
             try:
                 await self._process(journal)
             except* (JournalError, EngineStopped):
@@ -171,6 +175,9 @@ class Gateway:
                 watcher = Watcher(engine, self.views[chain], clock, backoff)
                 tasks.create_task(watcher.run())
             self.engine = engine
+            # Whoever made the write that it died at, the whole process ends.
+            await self._death.wait()
+            raise Died(f"{self.name} is dead")
 
     def kill(self, down: float) -> None:
         """Dies at the next write, whatever the plan says."""

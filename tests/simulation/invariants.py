@@ -74,7 +74,10 @@ def _lock(world: World, swap: Swap, terms: LockTerms) -> Iterator[str]:
 
 
 def _claim(world: World, gateway: Gateway, swap: Swap) -> Iterator[str]:
-    if swap.role is Role.RESPONDER or world.exposed_at is not None:
+    if swap.role is Role.RESPONDER:
+        yield from _prompt(world, gateway)
+        return
+    if world.exposed_at is not None:
         return
     # The first call that carries the preimage out.
     history = gateway.store.taken_by_key[world.offer.hashlock]
@@ -97,6 +100,18 @@ def _claim(world: World, gateway: Gateway, swap: Swap) -> Iterator[str]:
     found = world.chains[B].lock(lock_id_of(terms))
     if world.plan.broken is None and (found is None or found[1].terms != terms):
         yield "the initiator reveals although the other lock is not as agreed"
+
+
+def _prompt(world: World, gateway: Gateway) -> Iterator[str]:
+    """The responder claims as soon as a claim of its lock is in a block, not when it is final."""
+    if gateway.claimed or world.plan.broken is not None:
+        return
+    gateway.claimed = True
+    seen = world.claim_seen_at
+    if seen is not None and gateway.down_seconds == 0:
+        late = clock() - seen
+        if late > GATEWAY.reaction:
+            yield f"the responder claims {late:.0f} s after the secret was to be seen"
 
 
 def _final_lock(world: World, terms: LockTerms) -> bool:

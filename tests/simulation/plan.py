@@ -125,6 +125,8 @@ class Plan:
     freezes: dict[str, Freeze]
     reorgs: dict[ChainId, tuple[int, ...]]
     """The heights at which a reorg of at most DEPTH blocks happens."""
+    reorgs_lose: bool
+    """What was in a replaced block is not put in again by the chain, but must be sent again."""
     late_blocks: dict[ChainId, frozenset[int]]
     message_faults: float
     submission_faults: float
@@ -198,6 +200,7 @@ def plan_of(seed: int) -> Plan:
         crashes=crashes,
         freezes=freezes,
         reorgs=reorgs,
+        reorgs_lose=chance.random() < 0.3,
         late_blocks=late_blocks,
         message_faults=chance.choice([0.0, 0.0, 0.3]),
         submission_faults=chance.choice([0.0, 0.0, 0.4]),

@@ -21,6 +21,7 @@ from adapters.model import (
     ChainId,
     Claim,
     Lock,
+    LockClaimed,
     LockId,
     LockState,
     LockTerms,
@@ -71,6 +72,8 @@ class World:
         self.chance = random.Random(f"{plan.seed} world")
         self.began = float(START)
         self.exposed_at: float | None = None
+        self.claim_seen_at: float | None = None
+        """When a claim of the responder's lock was first in a block."""
         self.broke_at: float | None = None
         self.spoiled = False
         """A submission met the broken bound."""
@@ -81,7 +84,7 @@ class World:
                 coin=COINS[chain],
                 tokens=[TOKENS[chain]],
                 rules=Rules(depth=DEPTH, late=late),
-                genesis_time=START - 10,
+                genesis_time=START - 2,
             )
             for name in ("alice", "bob", "stranger"):
                 account = named_credential(chain, name).account
@@ -198,12 +201,19 @@ class World:
                 depth = self.chance.randrange(1, DEPTH + 1)
                 if depth < chain.newest.height:
                     # The lost order is made anew; what was in comes again, a block later at most.
-                    vanished = chain.reorg(depth, delay=self.chance.choice([0, 2]), extra=1)
+                    vanished = chain.reorg(
+                        depth,
+                        loses=lambda _: plan.reorgs_lose,
+                        delay=self.chance.choice([0, 2]),
+                        extra=1,
+                    )
                     self.say(f"{chain_id}: reorg of {len(vanished)} at {chain.newest.height}")
 
     def _tell_block(self, chain_id: ChainId) -> None:
-        if self._verbose:
-            for _, event in self.chains[chain_id].newest.events:
+        for _, event in self.chains[chain_id].newest.events:
+            if isinstance(event, LockClaimed) and chain_id == B and self.claim_seen_at is None:
+                self.claim_seen_at = clock()
+            if self._verbose:
                 self.say(f"{chain_id}: {type(event).__name__} {event.lock_id.hex()[:8]}")
 
     async def _break(self) -> None:
