@@ -18,7 +18,7 @@ from relayers.protocol.facts import Fact, Observed
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Leg, Move, Phase, Swap
 from relayers.protocol.work import Work
-from tests.simulation.plan import B, Deviation, Freeze, Plan
+from tests.simulation.plan import B, Crash, Deviation, Freeze, Plan
 
 Change = Callable[[Plan], Plan]
 
@@ -147,15 +147,16 @@ _real_reveal = swap._reveal
 
 
 def _stale_often(plan: Plan) -> Plan:
-    """Alice's view of B stops just when she is about to reveal, and her retries go on."""
-    freeze = Freeze(B, 10 + plan.seed % 12, 16)
+    """Alice dies when she is about to reveal, and comes back to a node that has stood still."""
+    seed = plan.seed
     return replace(
         plan,
         adversary=None,
         deviation=None,
         broken=None,
-        crashes={},
-        freezes={"alice": freeze},
+        message_faults=0.0,
+        crashes={"alice": Crash(12 + seed % 25, 10)},
+        freezes={"alice": Freeze(B, 18.5 + 3 * ((seed // 25) % 4), 20)},
         slack=60,
     )
 
