@@ -36,7 +36,8 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         if timeout is not None and timeout <= 0:
             return super().select(0)
-        ready = super().select(self._patience)
+        # With no timer set only another thread can go on; a disk may take its time.
+        ready = super().select(10 if timeout is None and self._patience else self._patience)
         if ready:
             return ready
         if timeout is None:
