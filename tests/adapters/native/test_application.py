@@ -21,7 +21,15 @@ from adapters.native.app.ledger import Ledger, Overlay
 from adapters.native.app.locks import identify
 from adapters.native.app.names import account_id
 from adapters.native.app.proof import verify
-from adapters.native.app.records import Account, LockEntry, Settlement, account_key, lock_key
+from adapters.native.app.records import (
+    SEQUENCE_WINDOW,
+    Account,
+    LockEntry,
+    Settlement,
+    account_key,
+    lock_key,
+)
+from adapters.native.app.state_store import CorruptState, MemoryStateStore
 from adapters.native.app.timestamp import Timestamp
 from adapters.native.app.transaction import (
     ClaimLock,
@@ -94,9 +102,9 @@ def test_claim_strictly_before_the_deadline_refund_from_it_on(chain: Chain) -> N
     ahead = deadline - 1 - chain.time.seconds
     assert chain.code(chain.sign(BOB, refund), after=ahead) == Code.DEADLINE_NOT_REACHED
     assert chain.time.seconds == deadline - 1
-    assert chain.code(chain.sign(BOB, claim)) == Code.DEADLINE_PASSED
+    late, due = chain.block(chain.sign(BOB, claim), chain.sign(CAROL, refund)).tx_results
     assert chain.time.seconds == deadline
-    assert chain.code(chain.sign(CAROL, refund)) == Code.OK
+    assert (late.code, due.code) == (Code.DEADLINE_PASSED, Code.OK)
     assert balance(chain, ALICE) == FUNDS
 
 
@@ -233,6 +241,26 @@ def test_a_failed_transaction_changes_nothing_but_the_head(chain: Chain) -> None
     chain.block(chain.sign(ALICE, Transfer(COIN, BOB.account, FUNDS + 1)), b"noise")
     after = dict(chain.app._tree.items())
     assert {k for k in before | after if before.get(k) != after.get(k)} == {b"chain/head"}
+
+
+def test_sequence_numbers_reach_to_the_end_of_the_window_and_no_further(chain: Chain) -> None:
+    transfer = Transfer(COIN, BOB.account, 1)
+    assert chain.code(chain.sign(ALICE, transfer, SEQUENCE_WINDOW)) == Code.BAD_SEQUENCE
+    assert chain.code(chain.sign(ALICE, transfer, SEQUENCE_WINDOW - 1)) == Code.OK
+    assert chain.code(chain.sign(ALICE, transfer, SEQUENCE_WINDOW)) == Code.BAD_SEQUENCE
+    assert chain.code(chain.sign(ALICE, transfer, 0)) == Code.OK
+    assert chain.code(chain.sign(ALICE, transfer, SEQUENCE_WINDOW)) == Code.OK
+
+
+def test_a_stored_state_that_was_altered_is_refused() -> None:
+    store = MemoryStateStore()
+    chain = Chain(store)
+    chain.block()
+    stored = store.load()
+    assert stored is not None
+    store.reset(stored.height, stored.root, {**stored.items, b"balance/COIN/x": bytes(32)})
+    with pytest.raises(CorruptState, match="backup"):
+        Application(store)
 
 
 # --- proposals -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,12 @@ def test_nobody_proves_the_absence_of_what_is_there(
             assert not verify(tree.root, key, value, absent)
 
 
-@given(STATES, st.dictionaries(KEYS, st.none() | st.binary(max_size=4), max_size=40))
+@given(STATES, st.dictionaries(KEYS, st.binary(max_size=4), max_size=40), st.data())
 def test_a_state_has_one_root_whatever_its_history(
-    state: dict[bytes, bytes], changes: dict[bytes, bytes | None]
+    state: dict[bytes, bytes], written: dict[bytes, bytes], data: st.DataObject
 ) -> None:
+    gone = data.draw(st.sets(st.sampled_from(sorted(state)))) if state else set()
+    changes: dict[bytes, bytes | None] = {**written, **dict.fromkeys(gone)}
     old = Tree().update(state)
     root = old.root
     new = old.update(changes)
@@ -99,3 +102,16 @@ def test_noise_is_no_proof(noise: bytes) -> None:
     tree = Tree().update({b"k": b"v", b"l": b"w"})
     assert not verify(tree.root, b"k", b"v", noise)
     assert not verify(tree.root, b"m", None, noise)
+
+
+def test_another_leaf_proves_absence_only_where_the_key_would_stand() -> None:
+    """Against a tree that no honest application makes: a leaf on the wrong side of the root."""
+    keys = [bytes([n]) for n in range(40)]
+    paths = {key: hashlib.sha256(key).digest() for key in keys}
+    left = next(key for key in keys if not proof.bit(paths[key], 0))
+    right = next(key for key in keys if proof.bit(paths[key], 0))
+    value_hash = hashlib.sha256(b"v").digest()
+    misplaced = proof.leaf_hash(paths[right], value_hash)
+    root = proof.inner_hash(misplaced, bytes(32))
+    shown = bytes([proof.ABSENT_OTHER]) + paths[right] + value_hash + b"\x00\x01" + bytes(32)
+    assert not verify(root, left, None, shown)

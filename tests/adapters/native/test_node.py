@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from adapters.native.app.proof import verify
 from adapters.native.app.records import account_key
 from adapters.native.app.state_store import MemoryStateStore
 from adapters.native.app.transaction import Transfer, Unsigned
-from adapters.native.cometbft.block import base64_bytes, base64_text
+from adapters.native.cometbft.block import Block, BlockId, base64_bytes, base64_text
 from adapters.native.cometbft.genesis import GenesisDocument, ValidatorKey
 from adapters.native.node.block_store import BlockStore, CorruptBlocks
 from adapters.native.node.chain import Chain
@@ -182,9 +183,9 @@ WITH_TX = "(SELECT min(height) FROM tx)"
             "read",
         ),
         (
-            "UPDATE block SET block = json_set(block, '$.data.txs', json('[]')) WHERE height = "
+            "UPDATE block SET block = json_set(block, '$.data.txs[0]', 'AAAA') WHERE height = "
             + WITH_TX,
-            "transactions",
+            "transactions are not",
         ),
         (
             "UPDATE block SET block = json_set(block, '$.last_commit.round', 1) WHERE height = 3",
@@ -228,6 +229,28 @@ def test_a_damaged_block_store_is_refused(
     damaged.execute(damage)
     damaged.close()
     with pytest.raises(CorruptBlocks, match=said):
+        opened(tmp_path)
+
+
+def test_a_block_that_names_another_before_it_is_refused(
+    damaged: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """Everything else about the newest block is made to fit."""
+    height, text = damaged.execute("SELECT max(height), block FROM block").fetchone()
+    block = Block.from_json(json.loads(text))
+    other = replace(block.header, last_block_id=BlockId(b"\xab" * 32, 1, b"\xcd" * 32))
+    forged = replace(block, header=other)
+    damaged.execute(
+        "UPDATE block SET block = ?, block_id = ?, hash = ? WHERE height = ?",
+        (
+            json.dumps(forged.to_json()),
+            json.dumps(forged.block_id().to_json()),
+            forged.header.hash(),
+            height,
+        ),
+    )
+    damaged.close()
+    with pytest.raises(CorruptBlocks, match="does not name the block before it"):
         opened(tmp_path)
 
 
