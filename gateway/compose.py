@@ -11,21 +11,23 @@ import random
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from structlog.stdlib import get_logger
 
 from adapters.model import InvalidValue
 from adapters.spi import Adapter, Credential, Misconfigured, Signer, Unavailable
 from gateway.api.peer_app import peer_app
+from gateway.api.tower_app import tower_app
 from gateway.api.user_app import user_app
 from gateway.audit import AuditLog
 from gateway.listener import Listener, bind, check_tls
 from gateway.sections import KeySection
 from gateway.services import ChainTrouble, Services
-from gateway.settings import ChainConfiguration, GatewaySettings, read_secret
+from gateway.settings import ChainConfiguration, GatewaySettings, TowerSettings, read_secret
 from gateway.telemetry.metrics import Metrics, Sources
 from relayers.backoff import Backoff
 from relayers.clock import Clock, system_clock
@@ -45,7 +47,9 @@ from relayers.signing.keyring import Keyring
 from relayers.signing.keystore import KeyFileError
 from relayers.signing.secret import Prompt, Secret
 from relayers.signing.swap_key import SwapKey
+from relayers.tower_state import TowerState
 from relayers.watcher import Watcher
+from relayers.watchtower import Watchtower
 
 _log = get_logger("gateway")
 
@@ -288,45 +292,124 @@ def _credential(chain: ChainConfiguration, signer: Signer) -> Credential:
         raise Misconfigured(f"chains.{chain.name}.key: {error}") from error
 
 
+# --- a watchtower --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WatchtowerProcess:
+    """A watchtower that is built and not yet running. ``listener``: health and metrics, where the
+    configuration asks for them."""
+
+    tower: Watchtower
+    listener: Listener | None
+    stopping: asyncio.Event
+
+    async def run(self) -> None:
+        """Runs until ``stop``. Raises TowerStateError where its state cannot be written."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                work = tasks.create_task(self.tower.run(), name="watchtower")
+                served = (
+                    tasks.create_task(self.listener.run_until_stopped())
+                    if self.listener is not None
+                    else None
+                )
+                _log.info("watching", chains=[str(one.chain) for one in self.tower.watchers])
+                await self.stopping.wait()
+                _log.info("stopping")
+                if self.listener is not None and served is not None:
+                    self.listener.stop()
+                    await asyncio.wait([served])
+                work.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+
+@asynccontextmanager
+async def open_tower(
+    settings: TowerSettings, *, prompt: Prompt | None = None, clock: Clock = system_clock
+) -> AsyncIterator[WatchtowerProcess]:
+    """Builds a watchtower. Raises ConfigurationError, Misconfigured, TowerStateError."""
+    root = settings.root
+    keys = _Keys(settings.folder, prompt)
+    signers = [
+        await keys.signer(chain.key, f"chains.{chain.name}.key") for chain in settings.chains
+    ]
+    async with AsyncExitStack() as stack:
+        sock = None
+        if root.metrics is not None:
+            sock = bind(root.metrics.host, root.metrics.port, "metrics")
+            stack.callback(sock.close)
+        adapters = await open_chains(stack, settings.chains)
+        posts = {
+            adapter.profile.chain: Post(adapter, _credential(chain, signer))
+            for chain, adapter, signer in zip(settings.chains, adapters, signers, strict=True)
+        }
+        tower = Watchtower(
+            posts,
+            TowerState(root.state),
+            clock,
+            Backoff(random.random),
+            serves=settings.serves,
+            patience=root.patience,
+        )
+        listener = Listener(tower_app(tower, clock), sock, None) if sock is not None else None
+        yield WatchtowerProcess(tower, listener, asyncio.Event())
+
+
 # --- processes -----------------------------------------------------------------------------------
 
 
 async def run_gateway(settings: GatewaySettings, *, prompt: Prompt | None = None) -> None:
     """A gateway's process: runs until SIGTERM or SIGINT. Raises what open_gateway and run do."""
 
-    async def work(built: asyncio.Event, stop: asyncio.Event) -> None:
-        async with open_gateway(settings, prompt=prompt) as gateway:
-            built.set()
-            stopper = asyncio.create_task(stop.wait())
-            stopper.add_done_callback(lambda _: gateway.stop())
-            try:
-                await gateway.run()
-            finally:
-                stopper.cancel()
-
-    await until_signalled(work)
+    await until_signalled(lambda: open_gateway(settings, prompt=prompt))
 
 
-async def until_signalled(
-    work: Callable[[asyncio.Event, asyncio.Event], Awaitable[None]],
-) -> None:
-    """Runs ``work(built, stop)``. The first SIGTERM or SIGINT sets ``stop``; before ``work`` has
-    set ``built``, or at the second signal, it is cancelled."""
+async def run_tower(settings: TowerSettings, *, prompt: Prompt | None = None) -> None:
+    """A watchtower's process: runs until SIGTERM or SIGINT. Raises what open_tower and run do."""
+    await until_signalled(lambda: open_tower(settings, prompt=prompt))
+
+
+class Process(Protocol):
+    """What runs until it is asked to stop."""
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+async def until_signalled(opened: Callable[[], AbstractAsyncContextManager[Process]]) -> None:
+    """Builds and runs a process. The first SIGTERM or SIGINT asks it to stop; the second, or one
+    that comes while it is still being built, cancels it."""
     loop = asyncio.get_running_loop()
-    built, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.ensure_future(work(built, stop))
+    built: list[Process] = []
+    signals = 0
+
+    async def work() -> None:
+        async with opened() as process:
+            built.append(process)
+            await process.run()
+
+    task = asyncio.create_task(work())
 
     def signalled() -> None:
-        if stop.is_set() or not built.is_set():
+        nonlocal signals
+        signals += 1
+        if built and signals == 1:
+            built[0].stop()
+        else:
             task.cancel()
-        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
     try:
         await task
     except asyncio.CancelledError:
-        if not stop.is_set():
+        if not signals:
             raise
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -322,6 +322,12 @@ class TowerRoot(Section):
         description="CAIP-10 accounts whose locks it looks after. Default: everybody's.",
     )
     state: Path = Field(description="The file in which it keeps how far it has read.")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Seconds that the owners of a lock get to act themselves, except shortly "
+        "before a deadline.",
+    )
     metrics: MetricsSection | None = Field(default=None, description="Default: none are shown.")
     plugins: tuple[str, ...] = Field(
         default=(), description="Adapters of other packages that may be loaded."

@@ -7,6 +7,7 @@ every value of a type that holds one, is replaced before it is written.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
@@ -57,8 +58,9 @@ def _redact(
     return {name: hidden(name, value) for name, value in event.items()}
 
 
-def log_to(stream: TextIO, level: LogLevel) -> None:
-    """Sends structlog's and the standard library's records to one stream as JSON lines."""
+def set_up_logs(level: LogLevel, stream: TextIO | None = None) -> None:
+    """Sends structlog's and the standard library's records to one stream (standard error where
+    none is given) as JSON lines."""
     before: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -68,7 +70,7 @@ def log_to(stream: TextIO, level: LogLevel) -> None:
         structlog.processors.format_exc_info,
         _redact,
     ]
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,

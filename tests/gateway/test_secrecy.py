@@ -16,7 +16,7 @@ import structlog
 
 from gateway.api.views import swap_detail
 from gateway.sections import LogLevel
-from gateway.telemetry.logs import hidden, log_to
+from gateway.telemetry.logs import hidden, set_up_logs
 from relayers.protocol.state import Phase
 from relayers.signing.secret import Secret
 from relayers.signing.swap_key import LocalSwapKey
@@ -55,7 +55,7 @@ def logs() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
-    log_to(stream, LogLevel.DEBUG)
+    set_up_logs(LogLevel.DEBUG, stream)
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)

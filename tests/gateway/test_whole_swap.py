@@ -37,3 +37,18 @@ async def test_two_gateways_swap(tmp_path: Path) -> None:
         for gateway, gold, oil in ((alice, -300, 100), (bob, 300, -100)):
             assert await balance(gateway, "alpha", world.gold) == FUNDS + gold
             assert await balance(gateway, "beta", world.oil) == FUNDS + oil
+
+
+async def test_a_policy_accepts_without_asking(tmp_path: Path) -> None:
+    world = make_world(tmp_path, bobs_policy=True)
+    async with both_running(world) as (alice, bob):
+        swap = await offered(alice, offer_body(world))
+        dear = await offered(
+            alice, offer_body(world, give={"asset": str(world.gold), "amount": "1"})
+        )
+        assert (await bob.swap_in(swap, "completed"))["alerts"] == []
+        await alice.swap_in(swap, "completed")
+        assert (await bob.swap_in(dear, "received"))["phase"] == "received"
+    audit = world.bob.settings().audit_path.read_text()
+    assert '"actor":"policy","command":"accept","outcome":"accepted"' in audit
+    assert "below the least allowed" in audit

@@ -106,6 +106,7 @@ class World:
     bob: Organisation
     chain_a: ChainId
     chain_b: ChainId
+    block_interval: float
 
     @property
     def gold(self) -> AssetId:
@@ -131,15 +132,19 @@ class World:
         }
 
 
-def make_world(folder: Path, bobs_policy: bool = False, **changes: Any) -> World:
+def make_world(
+    folder: Path, bobs_policy: bool = False, block_interval: float = 0.05, **changes: Any
+) -> World:
     """Writes both organisations' keys, certificates and configuration files."""
     number = next(_numbers)
+    folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     world = World(
         _organisation("alice", folder / "alice", authority),
         _organisation("bob", folder / "bob", authority),
         ChainId.parse(f"sim:alpha{number}"),
         ChainId.parse(f"sim:beta{number}"),
+        block_interval,
     )
     for own, other in ((world.alice, world.bob), (world.bob, world.alice)):
         peer: dict[str, Any] = {
@@ -169,8 +174,8 @@ def write_configuration(
         "api": {"port": own.api_port, "token": "file:token"},
         "peer_api": {"port": own.peer_port, "tls_certificate": "tls.pem", "tls_key": "tls.key"},
         "chains": {
-            "alpha": _chain(world, world.chain_a, "gold") | {"key": key},
-            "beta": _chain(world, world.chain_b, "oil") | {"key": key},
+            "alpha": chain_block(world, world.chain_a, "gold") | {"key": key},
+            "beta": chain_block(world, world.chain_b, "oil") | {"key": key},
         },
         "peers": [peer],
         "offers": {"valid_for": 30, "slack": 2},
@@ -178,7 +183,7 @@ def write_configuration(
     own.file.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
-def _chain(world: World, chain: ChainId, token: str) -> dict[str, Any]:
+def chain_block(world: World, chain: ChainId, token: str) -> dict[str, Any]:
     asset = f"{chain}/token:{token}"
     return {
         "adapter": "simulated",
@@ -189,7 +194,7 @@ def _chain(world: World, chain: ChainId, token: str) -> dict[str, Any]:
         "stale_after": 30,
         "ledger": {
             "depth": 1,
-            "block_interval": 0.05,
+            "block_interval": world.block_interval,
             "coin": {"id": f"{chain}/slip44:60", "symbol": "COIN", "decimals": 0},
             "tokens": [{"id": asset, "symbol": token.upper(), "decimals": 2}],
             "funds": [
