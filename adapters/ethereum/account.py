@@ -114,12 +114,15 @@ class Account:
             del self._waiting[nonce]
         if any(nonce not in self._waiting for nonce in range(counts.mined, counts.known)):
             await self._rpc.run(lambda node: self._read_back(node, counts))
-        lost = self._waiting.get(counts.known)
-        if lost is not None and lost.signed is not None:
-            await self._again(lost)
-        first = self._waiting.get(counts.mined)
-        if first is not None and pricing.too_low(first.fees, counts.market):
-            await self._replace(first, counts.market)
+        # The first in line, and the first that the node has lost, hold up all that follow them.
+        for nonce in sorted({counts.mined, counts.known}):
+            waiting = self._waiting.get(nonce)
+            if waiting is None:
+                continue
+            if pricing.too_low(waiting.fees, counts.market):
+                await self._replace(waiting, counts.market)
+            elif nonce == counts.known and waiting.signed is not None:
+                await self._again(waiting)
         return counts
 
     async def _counts(self, node: Node) -> _Counts:

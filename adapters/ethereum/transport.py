@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -26,6 +27,9 @@ _MAX_ANSWER = 64 * 1024 * 1024
 
 _MAX_WAIT = 300.0
 """Seconds of Retry-After that are believed; a node that asks for more is asked again then."""
+
+_DEEPEST = 3_000
+"""Python frames, and levels of nesting in an answer."""
 
 _RATE_LIMITED = frozenset({-32005, -32097, 429})
 
@@ -74,6 +78,19 @@ def result_of(answer: Any) -> Any:
     raise NodeRefused(code, message[:500], error.get("data"))
 
 
+def _import_provider() -> type[AsyncHTTPProvider]:
+    """web3's provider; importing it takes seconds, so it is imported when it is first needed.
+
+    One of its dependencies (py_ecc) sets Python's recursion limit to 100,000. With that, JSON that
+    is nested deeply enough ends the process by overflowing its stack, where it would only raise;
+    so the limit is set back."""
+    before = sys.getrecursionlimit()
+    from web3.providers import AsyncHTTPProvider
+
+    sys.setrecursionlimit(min(before, _DEEPEST))
+    return AsyncHTTPProvider
+
+
 class HttpTransport:
     """JSON-RPC over HTTP."""
 
@@ -85,12 +102,12 @@ class HttpTransport:
     def _connected(self) -> AsyncHTTPProvider:
         if self._provider is None:
             import aiohttp
-            from web3.providers import AsyncHTTPProvider
 
+            provider = _import_provider()
             timeout = aiohttp.ClientTimeout(
                 total=self._timeout, sock_connect=min(5.0, self._timeout)
             )
-            self._provider = AsyncHTTPProvider(
+            self._provider = provider(
                 self._url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
             )
         return self._provider

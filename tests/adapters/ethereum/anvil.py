@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -72,11 +70,6 @@ class Process:
             else:
                 return
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
@@ -89,15 +82,6 @@ class Process:
                 self._process.wait(15)
             except subprocess.TimeoutExpired:
                 self.kill()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stops answering without breaking any connection."""
-        os.kill(self.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.pid, signal.SIGCONT)
 
 
 @contextmanager
