@@ -46,6 +46,7 @@ def _calm(**changes: Any) -> Plan:
         message_faults=0.0,
         submission_faults=0.0,
         strangers=0,
+        tower=False,
         broken=None,
         reorgs=dict.fromkeys(plan_of(0).reorgs, ()),
     )

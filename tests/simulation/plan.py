@@ -79,7 +79,8 @@ class Bound(StrEnum):
 
 
 class Fault(StrEnum):
-    """Kinds of faults, for the report of which transitions met which."""
+    """Kinds of faults, for the report of which transitions met which; a watchtower, which moves
+    locks under the sides' hands, counts as one."""
 
     NONE = "none"
     MESSAGES = "messages"
@@ -89,6 +90,7 @@ class Fault(StrEnum):
     SUBMISSION = "submission"
     STALE_HEAD = "stale head"
     STRANGER = "stranger"
+    TOWER = "watchtower"
     ADVERSARY = "adversary"
     BROKEN_BOUND = "broken bound"
 
@@ -131,6 +133,8 @@ class Plan:
     message_faults: float
     submission_faults: float
     strangers: int
+    tower: bool = False
+    """A watchtower without a key of either side watches too."""
     broken: Bound | None = None
 
     @property
@@ -152,6 +156,7 @@ class Plan:
             Fault.SUBMISSION: self.submission_faults > 0,
             Fault.STALE_HEAD: bool(self.freezes),
             Fault.STRANGER: self.strangers > 0,
+            Fault.TOWER: self.tower,
             Fault.ADVERSARY: self.adversary is not None,
             Fault.BROKEN_BOUND: self.broken is not None,
         }
@@ -205,5 +210,6 @@ def plan_of(seed: int) -> Plan:
         message_faults=chance.choice([0.0, 0.0, 0.3]),
         submission_faults=chance.choice([0.0, 0.0, 0.4]),
         strangers=chance.choice([0, 0, 2]),
+        tower=chance.random() < 0.15,
         broken=broken,
     )

@@ -20,6 +20,7 @@ from adapters.model import (
     AssetId,
     ChainId,
     Claim,
+    Cursor,
     Lock,
     LockClaimed,
     LockId,
@@ -27,19 +28,34 @@ from adapters.model import (
     LockTerms,
 )
 from adapters.simulated.accounts import named_credential
+from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.chain import PooledTransaction, Rules, SimulatedChain
 from adapters.simulated.identity import lock_id_of
 from adapters.spi import Unavailable
-from relayers.executor import Message
+from relayers.backoff import Backoff
+from relayers.executor import Message, Post
 from relayers.protocol import timelocks
 from relayers.protocol.facts import OfferMade
 from relayers.protocol.offer import Acceptance, Offer, OfferedLeg, terms_a, terms_b
 from relayers.protocol.state import Level, Swap
+from relayers.protocol.tower import Tower
+from relayers.watchtower import Watchtower
 from tests.simulation import invariants
 from tests.simulation.adversary import Adversary, tight
 from tests.simulation.gateway import Gateway, Secrets
 from tests.simulation.loop import clock, run
-from tests.simulation.plan import DEPTH, INTERVAL, START, A, B, Bound, Deviation, Plan
+from tests.simulation.plan import (
+    DEPTH,
+    INTERVAL,
+    STALE,
+    START,
+    A,
+    B,
+    Bound,
+    Deviation,
+    Plan,
+    bounds,
+)
 
 FUNDS = 1_000
 AMOUNT = {A: 70, B: 50}
@@ -61,6 +77,19 @@ class Verdict:
     ends: dict[str, str] = field(default_factory=dict)
     alerts: dict[str, list[str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+
+
+class _TowerMemory:
+    """Where a watchtower keeps what it knows, for one run."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Tower, dict[ChainId, Cursor]] = (Tower(), {})
+
+    def load(self) -> tuple[Tower, dict[ChainId, Cursor]]:
+        return self._kept
+
+    def save(self, tower: Tower, cursors: dict[ChainId, Cursor]) -> None:
+        self._kept = (tower, dict(cursors))
 
 
 class World:
@@ -218,7 +247,7 @@ class World:
 
     async def _break(self) -> None:
         """Breaks the plan's bound, where that is not done to each submission."""
-        await asyncio.sleep(self.chance.uniform(8, 45))
+        await asyncio.sleep(self.chance.uniform(18, 45))  # there are final blocks by then
         chain_id = self.chance.choice([A, B])
         self.broke_at = clock()
         match self.plan.broken:
@@ -264,6 +293,20 @@ class World:
         transaction = chain.next_transaction()
         chain.submit(PooledTransaction(transaction, account, action, chain.time))
 
+    async def _watch_over(self) -> None:
+        """The real watchtower, on nodes of its own."""
+        views = {
+            chain: SimulatedAdapter(
+                self.chains[chain], bounds=bounds(late), name=f"tower:{chain}", stale_after=STALE
+            )
+            for chain, late in ((A, self.plan.late_a), (B, self.plan.late_b))
+        }
+        posts = {
+            chain: Post(view, named_credential(chain, "tower")) for chain, view in views.items()
+        }
+        backoff = Backoff(random.Random(f"{self.plan.seed} tower").random, first=0.25, most=2.0)
+        await Watchtower(posts, _TowerMemory(), clock, backoff).run()
+
     async def _freeze(self, gateway: Gateway) -> None:
         freeze = self.plan.freezes[gateway.name]
         await asyncio.sleep(freeze.at)
@@ -284,6 +327,8 @@ class World:
         for gateway in self.gateways():
             if gateway.name in self.plan.freezes:
                 self.spawn(self._freeze(gateway))
+        if self.plan.tower:
+            self.spawn(self._watch_over())
         if self.plan.strangers:
             self.spawn(self._strangers())
         if self.plan.broken is not None:
