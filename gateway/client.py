@@ -31,7 +31,7 @@ from gateway.api.bodies import (
     SwapDetail,
     SwapPage,
 )
-from gateway.api.problems import Problem
+from gateway.api.problem import Problem
 from relayers.signing.secret import Secret
 
 T = TypeVar("T")

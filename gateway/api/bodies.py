@@ -9,8 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from relayers.offers.wire import MAX_REASON
-from relayers.protocol.offer import MAX_REFERENCE
+from relayers.protocol.offer import MAX_REASON, MAX_REFERENCE
 
 
 class _Body(BaseModel):

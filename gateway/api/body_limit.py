@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.api.problems import Problem, answer, title_of
+from gateway.api.problem import Problem
+from gateway.api.problems import answer, title_of
 
 
 class BodyLimit:

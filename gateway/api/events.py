@@ -87,7 +87,7 @@ async def _lines(services: Services, after: int, key: Hashlock | None) -> AsyncI
         async with aclosing(follow) as followed:
 
             async def take() -> EventView:
-                return event_view(await anext(followed))
+                return event_view(services, await anext(followed))
 
             while not services.stopping.is_set():
                 if coming is None:

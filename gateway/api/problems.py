@@ -8,12 +8,12 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from structlog.stdlib import get_logger
 
 from adapters.model import InvalidValue
 from adapters.spi import AdapterError, Unavailable
+from gateway.api.problem import Problem
 from relayers.engine import EngineStopped, Quarantined
 from relayers.journal.port import JournalError
 from relayers.offers.refusal import OfferRefused, Refusal
@@ -59,16 +59,6 @@ _BY_STATUS: Final = {
     413: "too_large",
     415: "unsupported_media_type",
 }
-
-
-class Problem(BaseModel):
-    """An error. ``code`` is stable; ``detail`` is one sentence for people."""
-
-    status: int
-    code: str = Field(description="Stable, for programs.")
-    title: str
-    detail: str
-    field: str | None = Field(default=None, description="The path of the input that is to blame.")
 
 
 class ProblemError(Exception):

@@ -17,7 +17,8 @@ from gateway.api.body_limit import BodyLimit
 from gateway.api.chains import chain_router
 from gateway.api.doctor import diagnosed
 from gateway.api.events import event_router
-from gateway.api.problems import Problem, handle_problems
+from gateway.api.problem import Problem
+from gateway.api.problems import handle_problems
 from gateway.api.swaps import swap_router
 from gateway.services import Services
 from gateway.telemetry.metrics import CONTENT_TYPE

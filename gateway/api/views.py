@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from adapters.model import AssetId, format_amount
 from gateway.api.bodies import (
     EventView,
@@ -13,7 +16,7 @@ from gateway.api.bodies import (
 )
 from gateway.services import Services
 from relayers.journal.port import StoredEvent
-from relayers.protocol.explain import explain
+from relayers.protocol.explain import Names, explain
 from relayers.protocol.offer import OfferedLeg
 from relayers.protocol.state import Leg, Role, Swap
 
@@ -48,7 +51,7 @@ async def swap_view(services: Services, swap: Swap) -> SwapView:
         give=a if initiator else b,
         get=b if initiator else a,
         valid_until=offer.valid_until,
-        reason=swap.reason,
+        reason=with_names(services, swap.reason),
         alerts=swap.alerted,
         begun=swap.begun,
         changed=swap.changed,
@@ -56,12 +59,15 @@ async def swap_view(services: Services, swap: Swap) -> SwapView:
 
 
 async def swap_detail(services: Services, swap: Swap, warnings: tuple[str, ...] = ()) -> SwapDetail:
-    explanation = explain(swap, services.engine.moment())
     view = await swap_view(services, swap)
+    names = Names({chain.id: chain.name for chain in services.dealing.chains})
+    if view.peer is not None:
+        names = replace(names, peer=view.peer)
+    explanation = explain(swap, services.engine.moment(), names)
     return SwapDetail(
         **dict(view),
         explanation=ExplanationView(
-            where=explanation.where,
+            where=with_names(services, explanation.where),
             waits_for=explanation.waits_for,
             until=explanation.until,
             next=explanation.next,
@@ -98,12 +104,22 @@ def _lock_view(leg: Leg) -> LockView:
     )
 
 
-def event_view(stored: StoredEvent) -> EventView:
+def with_names(services: Services, text: str) -> str:
+    """The text with each configured chain's name in place of its id: the journal keeps ids, which
+    stay true when somebody renames a chain."""
+    for chain in services.dealing.chains:
+        # Not within a longer id, nor where an account or asset id goes on.
+        whole = rf"(?<![\w:-]){re.escape(str(chain.id))}(?![\w-]|[:/]\S)"
+        text = re.sub(whole, chain.name, text)
+    return text
+
+
+def event_view(services: Services, stored: StoredEvent) -> EventView:
     return EventView(
         number=stored.number,
         swap="0x" + stored.key.hex(),
         at=stored.at,
         kind=stored.event.kind,
         level=stored.event.level.value,
-        text=stored.event.text,
+        text=with_names(services, stored.event.text),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Coroutine, Iterable, Sequence
@@ -25,6 +24,8 @@ class Failed(Exception):
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's work; Ctrl-C ends it quietly with status 130."""
+    import asyncio
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

@@ -26,4 +26,4 @@ def demo(
     """
     from gateway.demo.play import play
 
-    raise typer.Exit(play(seed=seed, scenarios=scenario, pairs=pair, as_json=as_json))
+    raise typer.Exit(play(seed=seed, scenarios=scenario, pairs=pair, json_wanted=as_json))

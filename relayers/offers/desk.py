@@ -24,10 +24,11 @@ from relayers.offers.peers import Peer
 from relayers.offers.ports import Chance, Greeter, PreimageSource
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.offers.typed_data import acceptance_digest, offer_digest
-from relayers.offers.wire import MAX_REASON, from_hex
+from relayers.offers.wire import from_hex
 from relayers.protocol import timelocks
 from relayers.protocol.facts import OfferAccepted, OfferDeclined, OfferMade
 from relayers.protocol.offer import (
+    MAX_REASON,
     PROTOCOL_VERSIONS,
     Acceptance,
     Offer,

@@ -22,13 +22,13 @@ from relayers.offers.peers import Peer, Peers, tls_context
 from relayers.offers.refusal import Refusal
 from relayers.offers.typed_data import Decline
 from relayers.offers.wire import (
-    MAX_REASON,
     Hello,
     acceptance_message,
     decline_message,
     offer_message,
 )
 from relayers.protocol.intents import SendAcceptance, SendDecline, SendOffer
+from relayers.protocol.offer import MAX_REASON
 
 MAX_ANSWER: Final = 16 * 1024
 MOST_SECONDS: Final = 30

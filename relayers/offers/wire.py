@@ -14,11 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from adapters.model import AccountId, AssetId, ChainId, Hashlock, InvalidValue
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.offers.typed_data import Decline
-from relayers.protocol.offer import MAX_REFERENCE, Acceptance, Offer, OfferedLeg
+from relayers.protocol.offer import MAX_REASON, MAX_REFERENCE, Acceptance, Offer, OfferedLeg
 
 MAX_BODY = 16 * 1024
 """Bytes; no message between gateways is longer."""
-MAX_REASON = 500
 
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{40}$")]
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{64}$")]

@@ -25,6 +25,8 @@ PROTOCOL_VERSIONS = (1,)
 """The offer protocol versions that this code speaks, newest first."""
 
 MAX_REFERENCE = 128
+MAX_REASON = 500
+"""Characters of why an offer is declined."""
 
 
 @dataclass(frozen=True, slots=True)
