@@ -33,7 +33,8 @@ from relayers.journal.port import (
 from relayers.protocol.facts import At, ChainView, Fact, FactBody, Woken
 from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Swap
-from relayers.protocol.swap import Wake, step, wakes
+from relayers.protocol.swap import step
+from relayers.protocol.wakes import Wake, wakes
 from relayers.timers import Timers
 
 

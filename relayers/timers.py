@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterable
 
 from adapters.model import ChainId, Hashlock
-from relayers.protocol.swap import Wake
+from relayers.protocol.wakes import Wake
 
 _Alarm = tuple[int, Hashlock, Wake]
 

@@ -21,6 +21,7 @@ from adapters.spi import (
 )
 from relayers.executor import IntentTry
 from relayers.journal.port import StoredEvent
+from relayers.protocol.facts import Refused
 from relayers.protocol.intents import Kind, SubmitLock, intent_id
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase
@@ -140,6 +141,9 @@ def test_a_claim_or_refund_is_never_given_up(kind: type[Action], error: AdapterE
         told = [event.event async for event in _stored(world)]
         alerts = [event.kind for event in told if event.kind.startswith("refused:")]
         assert len(alerts) == (0 if isinstance(error, NotSent) else 1)
+        history = await world.alice.engine.history(offer.hashlock)
+        told_facts = [taken for taken in history if isinstance(taken.body, Refused)]
+        assert len(told_facts) == len(alerts)
         if kind is Claim:
             assert (await ended(world.bob, offer.hashlock)).phase is Phase.COMPLETED
         assert world.balances() == balances

@@ -92,6 +92,7 @@ def test_what_a_tower_does_is_what_a_chain_would_take(
     for errand in errands(tower, heads, 1_000, patience=patience, hurry={}):
         lock = errand.lock
         assert lock.lock_id in tower.locks
+        assert not lock.settling
         match errand:
             case ClaimFor(preimage=secret):
                 assert secret.hashlock() == lock.terms.hashlock
@@ -118,6 +119,17 @@ def test_owners_are_waited_for_but_not_beyond_the_deadline() -> None:
     assert due(120, 170) == [ClaimFor]
     assert due(300, 200) == []
     assert due(300, 250) == [RefundFor]
+
+
+def test_what_is_being_settled_is_left_alone_until_a_reorg_takes_that_back() -> None:
+    chain = CHAINS[0]
+    of = terms(chain, 0, 200)
+    tower = absorb(Tower(), seen(chain, LockOpened(lock_id(of), of)), 1, EVERYBODY)
+    heads = {chain: Head(chain, 1, bytes(32), 300, 0)}
+    for stage, due in ((Stage.PENDING, 0), (Stage.RETRACTED, 1), (Stage.FINAL, 0)):
+        refunded = LockRefunded(lock_id(of), of.hashlock)
+        tower = absorb(tower, seen(chain, refunded, stage), 1, EVERYBODY)
+        assert len(list(errands(tower, heads, 300, patience=0, hurry={}))) == due
 
 
 def test_a_lock_of_others_is_left_alone() -> None:

@@ -168,6 +168,18 @@ async def test_one_bad_request_in_a_group_is_its_own(tmp_path: Path) -> None:
         assert await journal._rows("SELECT * FROM meta WHERE name='half'") == []
 
 
+async def test_what_was_undone_is_not_remembered_under_another_fact_s_offset(
+    tmp_path: Path,
+) -> None:
+    async with await SqliteJournal.open(tmp_path / "journal.db", OWNER) as journal:
+        bad = FactEntry("bad", Hashlock(object()), Woken(2))  # type: ignore[arg-type]
+        with pytest.raises(sqlite3.Error):
+            await journal.append([FactEntry("undone", key_of(0), Woken(1)), bad])
+        await journal.append([FactEntry("next", key_of(0), Woken(3))])
+        (fact,) = await journal.take(10)
+        assert (fact.id, fact.body) == ("next", Woken(3))
+
+
 # --- kill -9 -------------------------------------------------------------------------------------
 
 BOUNDARIES = [
