@@ -1,0 +1,96 @@
+"""The development network: prepared once, ready as often as it is asked, alive after kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from adapters.devnet import Participant
+from adapters.ethereum.anvil_process import keep_copy, recover
+from adapters.ethereum.devnet import COIN_EACH, TOKENS_EACH, Devnet
+from adapters.ethereum.tooling import ToolSet, install
+from adapters.model import Lock, LockState
+from adapters.spi import Misconfigured
+from tests.adapters.ethereum.anvil import Network
+from tests.adapters.ethereum.bench import credential, opened, terms_for
+from tests.adapters.ethereum.signer import LocalSigner
+
+
+async def test_participants_are_funded_once(network: Network) -> None:
+    settings = network.settings()
+    sender, recipient = (credential(settings, one) for one in network.signers[:2])
+    coin, token = network.devnet.assets()
+    async with opened(settings) as adapter:
+        assert await adapter.balance(sender.account, coin) == COIN_EACH
+        assert await adapter.balance(sender.account, token) == TOKENS_EACH
+        terms, _ = await terms_for(adapter, sender, recipient)
+        await adapter.submit(Lock(terms), sender)
+        network.rpc("evm_mine")
+        left = await adapter.balance(sender.account, coin)
+        await network.devnet.ready()
+        assert await adapter.balance(sender.account, coin) == left
+        assert network.settings() == settings
+
+
+async def test_state_survives_kill_9(network: Network) -> None:
+    settings = network.settings()
+    sender, recipient = (credential(settings, one) for one in network.signers[:2])
+    async with opened(settings) as adapter:
+        terms, _ = await terms_for(adapter, sender, recipient)
+        await adapter.submit(Lock(terms), sender)
+        network.rpc("evm_mine")
+    height = int(network.rpc("eth_blockNumber"), 16)
+    state = network.folder / "state" / "state.json"
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                written = json.loads(state.read_text())
+            except (OSError, ValueError):
+                written = {}
+            if int(written.get("block", {}).get("number", "0x0"), 16) >= height:
+                break
+            await asyncio.sleep(0.1)
+    network.process.kill()
+    network.process.start()
+    await network.devnet.ready()
+    async with opened(settings) as adapter:
+        record = await adapter.lookup(adapter.lock_id(terms))
+        assert (record.state, record.terms) == (LockState.OPEN, terms)
+
+
+def test_a_state_file_that_was_cut_short_is_replaced_by_its_copy(tmp_path: Path) -> None:
+    state, copy = tmp_path / "state.json", tmp_path / "state.copy.json"
+    state.write_text('{"block": 1}')
+    keep_copy(state, copy)
+    state.write_text('{"block": ')
+    keep_copy(state, copy)
+    recover(state, copy)
+    assert state.read_text() == '{"block": 1}'
+
+
+def test_another_set_of_participants_is_refused(tmp_path: Path) -> None:
+    keys = [LocalSigner(name).public_key for name in ("a", "b")]
+    Devnet(tmp_path).prepare([22099], [Participant("one", keys[0])])
+    key = (tmp_path / "deployer.key").read_text()
+    Devnet(tmp_path).prepare([22099], [Participant("one", keys[0])])
+    assert (tmp_path / "deployer.key").read_text() == key
+    assert (tmp_path / "deployer.key").stat().st_mode & 0o077 == 0
+    with pytest.raises(Misconfigured, match="other participants"):
+        Devnet(tmp_path).prepare([22099], [Participant("one", keys[1])])
+    assert key not in " ".join(Devnet(tmp_path).processes()[0].argv)
+
+
+def _install(folder: str) -> str:
+    return str(install(ToolSet.NODE, Path(folder)).anvil)
+
+
+def test_two_processes_install_one_set(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        programs = pool.map(_install, [str(tmp_path)] * 2, chunksize=1)
+    assert programs[0] == programs[1]
+    assert Path(programs[0]).is_file()
+    assert [entry for entry in tmp_path.iterdir() if entry.name.endswith(".part")] == []
