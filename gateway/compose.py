@@ -117,7 +117,7 @@ async def open_gateway(
     (a key, a TLS file, a port in use, a chain that is not the configured one), JournalError.
     """
     root = settings.root
-    keys = _Keys(settings.folder, prompt)
+    keys = Keys(settings.folder, prompt)
     token = read_secret(root.api.token, "api.token")
     signer = await keys.signer(root.gateway.key, "gateway.key")
     swap_key = await keys.swap_key(root.gateway.swap_key, "gateway.swap_key")
@@ -148,7 +148,7 @@ async def open_gateway(
         audit = stack.enter_context(AuditLog(settings.audit_path, clock))
         adapters = await open_chains(stack, settings.chains)
         credentials = [
-            _credential(chain, chain_signer)
+            credential_of(chain, chain_signer)
             for chain, chain_signer in zip(settings.chains, chain_signers, strict=True)
         ]
         traded = [TradedChain(*pair) for pair in zip(adapters, credentials, strict=True)]
@@ -234,7 +234,7 @@ def _trouble(
 # --- keys and chains -----------------------------------------------------------------------------
 
 
-class _Keys:
+class Keys:
     """Opens keys by the sections that name them. Raises Misconfigured, ConfigurationError."""
 
     def __init__(self, folder: Path, prompt: Prompt | None) -> None:
@@ -285,7 +285,7 @@ async def open_chains(
     return adapters
 
 
-def _credential(chain: ChainConfiguration, signer: Signer) -> Credential:
+def credential_of(chain: ChainConfiguration, signer: Signer) -> Credential:
     try:
         return chain.plugin.credential(chain.settings, signer)
     except Misconfigured as error:
@@ -334,7 +334,7 @@ async def open_tower(
 ) -> AsyncIterator[WatchtowerProcess]:
     """Builds a watchtower. Raises ConfigurationError, Misconfigured, TowerStateError."""
     root = settings.root
-    keys = _Keys(settings.folder, prompt)
+    keys = Keys(settings.folder, prompt)
     signers = [
         await keys.signer(chain.key, f"chains.{chain.name}.key") for chain in settings.chains
     ]
@@ -345,7 +345,7 @@ async def open_tower(
             stack.callback(sock.close)
         adapters = await open_chains(stack, settings.chains)
         posts = {
-            adapter.profile.chain: Post(adapter, _credential(chain, signer))
+            adapter.profile.chain: Post(adapter, credential_of(chain, signer))
             for chain, adapter, signer in zip(settings.chains, adapters, signers, strict=True)
         }
         tower = Watchtower(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from adapters.model import Hashlock
-from adapters.spi import AdapterError, Rejected
+from adapters.spi import Adapter, AdapterError, Credential, Rejected
 from gateway.api.bodies import DoctorView, FindingView
 from gateway.services import Services
 from relayers.journal.port import JournalError
@@ -32,10 +32,25 @@ async def diagnosed(services: Services) -> DoctorView:
 
 async def _chain(services: Services, chain: TradedChain) -> list[FindingView]:
     part = f"chain {chain.name}"
+    found = await chain_findings(part, chain.adapter, chain.credential, int(services.clock()))
+    view = services.engine.views().get(chain.id)
+    if view is not None and view.frozen is not None:
+        mend = f"find out why, then: isthmus chain resume {chain.name}"
+        found.append(refuted(part, "frozen", view.frozen, mend))
+    trouble = services.trouble().get(chain.name)
+    if trouble is not None:
+        found.append(refuted(part, "event stream", trouble.problem, "see to the node"))
+    return found
+
+
+async def chain_findings(
+    part: str, adapter: Adapter, credential: Credential | None, now: int
+) -> list[FindingView]:
+    """What the adapter itself finds, and whether the newest block is of now (Unix seconds)."""
     found: list[FindingView] = []
     try:
         async with asyncio.timeout(WAIT):
-            for finding in await chain.adapter.diagnose(chain.credential):
+            for finding in await adapter.diagnose(credential):
                 found.append(
                     FindingView(
                         part=part,
@@ -45,31 +60,27 @@ async def _chain(services: Services, chain: TradedChain) -> list[FindingView]:
                         mend=finding.mend,
                     )
                 )
-            head = await chain.adapter.head()
+            head = await adapter.head()
     except TimeoutError:
-        return [*found, _no(part, "answer", f"none within {WAIT:g} s", "see to the node")]
+        return [*found, refuted(part, "answer", f"none within {WAIT:g} s", "see to the node")]
     except AdapterError as error:
-        return [*found, _no(part, "head", str(error), "see to the node")]
-    profile = chain.adapter.profile
-    behind = int(services.clock()) - head.time
+        return [*found, refuted(part, "head", str(error), "see to the node")]
+    if any(one.check == "clock" or one.check.startswith("clock of ") for one in found):
+        # Told already, and node by node.
+        return found
+    profile = adapter.profile
+    behind = now - head.time
     found.append(
         FindingView(
             part=part,
-            check="clock",
+            check="newest block",
             ok=-profile.bounds.clock <= behind <= profile.stale_after,
-            seen=f"the newest block is {behind} s behind this machine's clock",
+            seen=f"{behind} s behind this machine's clock",
             mend=""
             if -profile.bounds.clock <= behind <= profile.stale_after
             else "set this machine's clock by NTP; if it is right, the node is behind: see to it",
         )
     )
-    view = services.engine.views().get(chain.id)
-    if view is not None and view.frozen is not None:
-        mend = f"find out why, then: isthmus chain resume {chain.name}"
-        found.append(_no(part, "frozen", view.frozen, mend))
-    trouble = services.trouble().get(chain.name)
-    if trouble is not None:
-        found.append(_no(part, "event stream", trouble.problem, "see to the node"))
     return found
 
 
@@ -77,13 +88,18 @@ async def _journal(services: Services) -> list[FindingView]:
     try:
         await services.journal.history(Hashlock(bytes(32)))
     except JournalError as error:
-        return [_no("journal", "readable", str(error), "see to the disk, then restart")]
+        return [refuted("journal", "readable", str(error), "see to the disk, then restart")]
     found = [FindingView(part="journal", check="readable", ok=True, seen="it answers")]
     held = services.engine.quarantined()
     if held:
         keys = ", ".join("0x" + key.hex() for key in list(held)[:5])
         found.append(
-            _no("journal", "quarantine", f"{len(held)} swaps are held: {keys}", "see the runbook")
+            refuted(
+                "journal",
+                "quarantine",
+                f"{len(held)} swaps are held: {keys}",
+                "see docs/runbooks/quarantine.md",
+            )
         )
     return found
 
@@ -93,16 +109,16 @@ async def _peer(services: Services, peer: Peer) -> list[FindingView]:
     try:
         hello = await services.greeter.hello(peer)
     except Rejected as error:
-        return [_no(part, "reachability", str(error), f"correct the url of peer {peer.name}")]
+        return [refuted(part, "reachability", str(error), f"correct the url of peer {peer.name}")]
     except AdapterError as error:
         mend = f"see whether {peer.url} is right, and ask {peer.name} whether its gateway runs"
-        return [_no(part, "reachability", str(error), mend)]
+        return [refuted(part, "reachability", str(error), mend)]
     found = [FindingView(part=part, check="reachability", ok=True, seen=peer.url)]
     if from_hex(hello.address) == peer.address:
         found.append(FindingView(part=part, check="key", ok=True, seen=hello.address))
     else:
         mend = f"ask {peer.name} for its gateway's address, over another way than this"
-        found.append(_no(part, "key", f"it says {hello.address}; another is pinned", mend))
+        found.append(refuted(part, "key", f"it says {hello.address}; another is pinned", mend))
     both = [version for version in PROTOCOL_VERSIONS if version in hello.versions]
     seen = f"it speaks {list(hello.versions)}, this gateway {list(PROTOCOL_VERSIONS)}"
     found.append(
@@ -117,5 +133,6 @@ async def _peer(services: Services, peer: Peer) -> list[FindingView]:
     return found
 
 
-def _no(part: str, check: str, seen: str, mend: str) -> FindingView:
+def refuted(part: str, check: str, seen: str, mend: str) -> FindingView:
+    """A check that failed."""
     return FindingView(part=part, check=check, ok=False, seen=seen, mend=mend)

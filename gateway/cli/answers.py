@@ -70,6 +70,14 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], empty: s
         typer.echo(empty)
 
 
+def brief(text: str, most: int = 21) -> str:
+    """An id for a table: its beginning and its end. ``--json`` has it whole."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[-end:]}"
+
+
 def moment(seconds: int) -> str:
     """A Unix time for people: local, and how far away it is."""
     away = seconds - int(time.time())

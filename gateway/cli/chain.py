@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.answers import AsJson, moment, print_json, print_table, run
+from gateway.cli.answers import AsJson, brief, moment, print_json, print_table, run
 from gateway.cli.connection import DEFAULT_CONFIG, ConfigFile, TlsCa, Token, Url, connected
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def list_chains(
         (
             (
                 chain.name,
-                chain.chain,
+                brief(chain.chain),
                 "" if chain.height is None else str(chain.height),
                 "" if chain.final_height is None else str(chain.final_height),
                 _state(chain),
-                chain.account.removeprefix(f"{chain.chain}:"),
+                brief(chain.account.removeprefix(f"{chain.chain}:"), 15),
             )
             for chain in chains
         ),
@@ -117,7 +117,7 @@ def balance(
     print_table(
         ("chain", "balance", "asset"),
         (
-            (chain, balance.display, balance.asset)
+            (chain, balance.display, brief(balance.asset, 41))
             for chain, balances in found
             for balance in balances.balances
         ),

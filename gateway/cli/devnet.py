@@ -10,7 +10,7 @@ import typer
 from gateway.cli.answers import AsJson, Failed, print_json, print_table, run
 
 devnet_commands = typer.Typer(
-    no_args_is_help=True, help="Ledgers and two organisations on this machine, to try things out."
+    no_args_is_help=True, help="Ledgers and organisations to try things with."
 )
 
 Folder = Annotated[
@@ -30,9 +30,9 @@ def up(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Starts the ledgers, and writes the configuration of two organisations, alpha and beta.
+    """Starts ledgers, and prepares two organisations.
 
-    In a folder that has been up before, everything goes on where it was.
+    They are called alpha and beta; each gets its keys and a configuration file. In a folder that has been up before, everything goes on where it was.
     """
     from gateway.devnet.environment import PORTS, Environment, NotPrepared, Plan, recorded
     from gateway.devnet.ledgers import LEDGERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,14 +21,24 @@ def doctor(
     tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
-    """Checks the gateway's chains, contracts, clock, balances, journal and peers, and says how to
-    mend what is wrong. Exit status 1 where anything is."""
+    """Says what is wrong, and how to mend it.
+
+    Asks the running gateway for its chains, contracts, clocks, balances, journal and peers. Where
+    none runs, checks what the configuration file leads to: keys, ports, certificates, journal,
+    chains. Exit status 1 where anything is wrong.
+    """
+    from gateway.client import GatewayUnreachable
 
     async def work() -> DoctorView:
         async with connected(config, url, token, tls_ca) as client:
             return await client.doctor()
 
-    found = run(work())
+    try:
+        found = run(work())
+    except GatewayUnreachable as error:
+        if url is not None:
+            raise
+        found = _at_rest(config, error)
     if as_json:
         print_json(found)
     else:
@@ -40,3 +51,22 @@ def doctor(
         typer.echo("all is well" if not wrong else f"{wrong} of {len(found.findings)} are wrong")
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _at_rest(config: Path, why: Exception) -> DoctorView:
+    """The findings of a gateway that does not run; that it does not is the first of them."""
+    from gateway.api.bodies import DoctorView, FindingView
+    from gateway.cli.run import prompt
+    from gateway.inspection import inspected
+    from gateway.settings import load_gateway
+
+    settings = load_gateway(config)
+    found = run(inspected(settings, prompt=prompt()))
+    first = FindingView(
+        part="gateway",
+        check="running",
+        ok=False,
+        seen=str(why),
+        mend=f"start it: isthmus gateway run -c {config}",
+    )
+    return DoctorView(ok=False, findings=(first, *found.findings))

@@ -38,7 +38,7 @@ def run_gateway(config: RunConfig) -> None:
 
     settings = load_gateway(config)
     set_up_logs(settings.root.log.level)
-    asyncio.run(compose.run_gateway(settings, prompt=_prompt()))
+    asyncio.run(compose.run_gateway(settings, prompt=prompt()))
 
 
 @watchtower_commands.command("run")
@@ -53,10 +53,10 @@ def run_watchtower(config: RunConfig) -> None:
 
     settings = load_tower(config)
     set_up_logs(settings.root.log.level)
-    asyncio.run(compose.run_tower(settings, prompt=_prompt()))
+    asyncio.run(compose.run_tower(settings, prompt=prompt()))
 
 
-def _prompt() -> Prompt | None:
+def prompt() -> Prompt | None:
     """Nobody is asked where nobody is there."""
     if not sys.stdin.isatty():
         return None

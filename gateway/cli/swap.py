@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from gateway.cli.answers import AsJson, Failed, moment, print_json, print_table, run
+from gateway.cli.answers import AsJson, Failed, brief, moment, print_json, print_table, run
 from gateway.cli.connection import DEFAULT_CONFIG, ConfigFile, TlsCa, Token, Url, connected
 
 if TYPE_CHECKING:
@@ -154,8 +154,8 @@ def list_swaps(
         ("swap", "with", "role", "phase", "gives", "gets", "reference"),
         (
             (
-                swap.id[:14],
-                swap.peer or swap.peer_address,
+                swap.id[:10],
+                swap.peer or brief(swap.peer_address, 15),
                 swap.role,
                 swap.phase + (" !" if swap.alerts else ""),
                 _amount(swap.give),
@@ -179,7 +179,10 @@ def show(
     tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
-    """Says where a swap is, what it waits for, until when, and what happens next."""
+    """Says where a swap is, and what is next.
+
+    With what it waits for, and until when.
+    """
 
     async def work() -> SwapDetail:
         async with connected(config, url, token, tls_ca) as client:
@@ -286,7 +289,8 @@ async def _side(client: GatewayClient, side: tuple[str, str], option: str) -> Si
 
 
 def _amount(leg: LegView) -> str:
-    return f"{leg.display or leg.amount} on {leg.chain_name or leg.chain}"
+    amount = leg.display or f"{leg.amount} smallest units of {brief(leg.asset)}"
+    return f"{amount} on {leg.chain_name or brief(leg.chain)}"
 
 
 def _print(swap: SwapDetail, as_json: bool) -> None:
@@ -307,6 +311,8 @@ def _print(swap: SwapDetail, as_json: bool) -> None:
         typer.echo(f"Waits for: {words.waits_for}{until}")
     if words.next:
         typer.echo(f"Next: {words.next}")
+    if words.at_risk:
+        typer.echo(f"At risk: {words.at_risk}")
     for warning in swap.warnings:
         typer.echo(f"Warning: {warning}")
     for alert in swap.alerts:
