@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from relayers.engine import EngineStopped, Quarantined
+from relayers.journal.port import JournalError
 from relayers.offers.dealing import Dealing
 from relayers.offers.desk import OfferDesk
 from relayers.offers.policy import Decision, Otherwise, decide, given_within_day
@@ -84,6 +86,13 @@ class PolicyClerk:
             if refusal.code in TEMPORARY:
                 return False
             self._leave(swap, refusal.detail)
+        except (JournalError, EngineStopped):
+            raise
+        except Quarantined as error:
+            self._leave(swap, str(error))
+        except Exception as error:  # noqa: BLE001 - one offer must not stop the gateway
+            # The class alone: an error's text may quote what it was called with.
+            self._leave(swap, f"{type(error).__name__} while it was being decided")
         return True
 
     def _leave(self, swap: Swap, why: str) -> None:

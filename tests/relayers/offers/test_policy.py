@@ -193,6 +193,30 @@ async def test_what_cannot_be_decided_now_is_tried_again() -> None:
         assert phase(bob, hashlock) is Phase.ACCEPTED
 
 
+async def test_a_fault_over_one_offer_leaves_it_to_a_person_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledgers = Ledgers()
+    async with (
+        trading_post(ledgers) as alice,
+        trading_post(ledgers, BOB, ALICE, policy=LONG) as bob,
+    ):
+        offers = [await hand_over(alice, bob, give=Side(GOLD, 600)) for _ in range(2)]
+        accept = bob.desk.accept
+
+        async def faulty(hashlock: Any) -> Swap:
+            if hashlock == offers[0]:
+                raise ZeroDivisionError("with a secret in its text")
+            return await accept(hashlock)
+
+        monkeypatch.setattr(bob.desk, "accept", faulty)
+        bobs, heard = clerk(bob)
+        await bobs.decide_all()
+        assert phase(bob, offers[0]) is Phase.RECEIVED
+        assert phase(bob, offers[1]) is Phase.ACCEPTED
+        assert ("left", "ZeroDivisionError while it was being decided") in heard.decisions
+
+
 async def test_without_a_policy_every_offer_waits_for_a_person() -> None:
     ledgers = Ledgers()
     async with trading_post(ledgers) as alice, trading_post(ledgers, BOB, ALICE) as bob:
