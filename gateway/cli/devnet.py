@@ -32,7 +32,8 @@ def up(
 ) -> None:
     """Starts ledgers, and prepares two organisations.
 
-    They are called alpha and beta; each gets its keys and a configuration file. In a folder that has been up before, everything goes on where it was.
+    They are called alpha and beta; each gets its keys and a configuration file. In a folder
+    that has been up before, everything goes on where it was.
     """
     from gateway.devnet.environment import PORTS, Environment, NotPrepared, Plan, recorded
     from gateway.devnet.ledgers import LEDGERS
