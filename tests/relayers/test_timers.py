@@ -26,8 +26,15 @@ def test_a_wake_that_is_no_longer_wanted_does_not_come() -> None:
     timers.schedule(KEY, [CLOCK])
     timers.schedule(OTHER, [CLOCK])
     timers.schedule(KEY, [])
-    assert timers.next_by_clock() == 100
     assert timers.due(None, 100) == [(OTHER, CLOCK)]
+
+
+def test_the_next_moment_is_that_of_a_wake_still_wanted() -> None:
+    timers = Timers()
+    timers.schedule(KEY, [CLOCK])
+    timers.schedule(OTHER, [Wake(200, None)])
+    timers.schedule(KEY, [])
+    assert timers.next_by_clock() == 200
     timers.schedule(OTHER, [])
     assert timers.next_by_clock() is None
 
