@@ -24,6 +24,7 @@ from adapters.model import (
     Hashlock,
     Lock,
     LockId,
+    LockState,
     LockTerms,
     Notice,
     Preimage,
@@ -70,7 +71,12 @@ PAUSE = 0.5
 """Seconds until something that did not go through is tried again."""
 
 
-_SETTLED = (RejectionReason.LOCK_SETTLED,)
+_PASSING = (
+    RejectionReason.LOCK_EXISTS,
+    RejectionReason.LOCK_SETTLED,
+    RejectionReason.DEADLINE_NOT_REACHED,
+)
+"""A try before this one, or somebody else, has done it; or it is a moment too early."""
 
 
 class Cheat:
@@ -157,12 +163,12 @@ class Cheat:
     async def lock(self, ledger: str, terms: LockTerms) -> LockId:
         """Locks, and returns once the chain shows it as final."""
         lock_id = self.adapters[ledger].lock_id(terms)
-        await self._until(ledger, Lock(terms), lock_id, (RejectionReason.LOCK_EXISTS,))
+        await self._until(ledger, Lock(terms), lock_id, LockState.OPEN)
         return lock_id
 
     async def claim(self, ledger: str, lock_id: LockId, preimage: Preimage) -> None:
         """Claims, and returns once the chain shows it as final."""
-        await self._until(ledger, Claim(lock_id, preimage), lock_id, _SETTLED)
+        await self._until(ledger, Claim(lock_id, preimage), lock_id, LockState.CLAIMED)
 
     async def refund(self, ledger: str, lock_id: LockId, deadline: int) -> None:
         """Takes a lock back as soon as the chain's time allows."""
@@ -171,35 +177,34 @@ class Cheat:
             async for notice in notices:
                 if notice.head.time >= deadline:
                     break
-        await self._until(ledger, Refund(lock_id), lock_id, _SETTLED)
+        await self._until(ledger, Refund(lock_id), lock_id, LockState.REFUNDED)
 
     async def _until(
-        self,
-        ledger: str,
-        action: Lock | Claim | Refund,
-        lock_id: LockId,
-        done: tuple[RejectionReason, ...],
+        self, ledger: str, action: Lock | Claim | Refund, lock_id: LockId, state: LockState
     ) -> None:
+        """Until the chain finally shows the lock in this state, whoever brought it there."""
         adapter, credential = self.adapters[ledger], self._credentials[ledger]
-        before = (await adapter.lookup(lock_id)).state
+        bounds = adapter.profile.bounds
         while True:
             try:
                 await adapter.submit(action, credential)
             except Rejected as error:
-                early = error.reason is RejectionReason.DEADLINE_NOT_REACHED
-                if error.reason not in done and not early:
+                if error.reason not in _PASSING:
                     raise
             except (NotSent, Unknown, Unavailable):
                 pass
-            patience = adapter.profile.bounds.inclusion + adapter.profile.bounds.finality
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience + 2):
-                    while True:
-                        with suppress(Unavailable):
-                            record = await adapter.lookup(lock_id)
-                            if record.state is not before and record.final:
-                                return
-                        await asyncio.sleep(PAUSE)
+                async with asyncio.timeout(bounds.inclusion + bounds.finality + 2):
+                    await self._shown(adapter, lock_id, state)
+                    return
+
+    async def _shown(self, adapter: Adapter, lock_id: LockId, state: LockState) -> None:
+        while True:
+            with suppress(Unavailable):
+                record = await adapter.lookup(lock_id)
+                if record.state is state and record.final:
+                    return
+            await asyncio.sleep(PAUSE)
 
 
 @asynccontextmanager

@@ -18,11 +18,15 @@ from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.demo.board import Board, Pair, Run
 from gateway.demo.cheat import Cheat
 from gateway.devnet.environment import Environment
+from relayers.offers.refusal import Refusal
 
 PAUSE = 0.25
 ENDS = frozenset({"completed", "refunded", "expired", "failed", "declined", "lost"})
 QUIET = frozenset({"offered", "received", "accepted"})
 """Events that the log does without: the board shows them."""
+
+PASSING = frozenset({Refusal.PEER_UNAVAILABLE, Refusal.CHAIN_UNAVAILABLE, Refusal.CHAIN_STALE})
+"""Refusals of an offer that end by themselves, once a killed gateway is up again."""
 
 STYLES = {
     "revealing": "bold yellow",
@@ -160,7 +164,7 @@ class Stage:
             peer=to,
             give=SideBody(asset=str(amounts.give), amount=str(amounts.give_amount)),
             get=SideBody(asset=str(amounts.get), amount=str(amounts.get_amount)),
-            valid_for=20 if roomy else None,
+            valid_for=60 if roomy else None,
             deadlines=DeadlinesBody(give=now + 180, get=now + 110) if roomy else None,
             reference=reference,
         )
@@ -168,10 +172,13 @@ class Stage:
         while True:
             try:
                 detail = await client.offer(body, idempotency_key=reference)
-            except GatewayUnreachable:
-                await asyncio.sleep(PAUSE)
-            else:
                 break
+            except GatewayUnreachable:
+                pass
+            except ApiError as error:
+                if error.problem.code not in PASSING:
+                    raise
+            await asyncio.sleep(PAUSE)
         self.belongs(run, detail.id, detail.give.deadline, detail.get.deadline)
         self.say(
             f"alpha offers {to} {self.shown(amounts.give, amounts.give_amount)} on {run.pair.a} "
