@@ -155,7 +155,7 @@ async def test_a_bad_node_is_unavailable_with_one_sentence(
 async def test_a_stream_on_a_bad_node_says_so_and_resumes(
     adapter: Adapter, faulty: FaultyNode, network: Network, said: str
 ) -> None:
-    async with aclosing(adapter.events(None)) as stream:
+    async with aclosing(adapter.events(at(await adapter.head()))) as stream:
         cursor = (await anext(stream)).cursor
         faulty.twist = BAD_ANSWERS[said]
         with pytest.raises(Unavailable):
@@ -419,8 +419,19 @@ async def test_a_key_that_cannot_be_used(adapter: Adapter, network: Network) -> 
 
 
 async def test_a_cursor_of_a_vanished_block_is_a_violation_and_rewinds(
-    adapter: Adapter, network: Network
+    tmp_path: Path,
 ) -> None:
+    """On a chain of its own, as the rewound stream reads all of it again."""
+    network = Network(tmp_path)
+    await asyncio.to_thread(network.start)
+    try:
+        async with plugin.open("native", network.settings()) as adapter:
+            await _rewinds(adapter, network)
+    finally:
+        network.stop()
+
+
+async def _rewinds(adapter: Adapter, network: Network) -> None:
     lock_id = await opened(adapter, network, fresh())
     head = await adapter.head()
     forged = Cursor(f"{head.height}:{'ab' * 32}:0")

@@ -41,7 +41,9 @@ def url(network: Network) -> str:
 
 @pytest.mark.parametrize("call", REAL)
 def test_an_answer_has_the_real_ones_shape(url: str, call: str) -> None:
-    answer = httpx.get(f"{url}/{call}", trust_env=False, timeout=20)
+    # A height that the real chain had not reached; this one may have.
+    asked = call.replace("=999", "=999999999")
+    answer = httpx.get(f"{url}/{asked}", trust_env=False, timeout=20)
     given, real = answer.json(), REAL[call]["answer"]
     assert answer.status_code == REAL[call]["status"]
     assert given["id"] == real["id"] == -1
