@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from adapters.ethereum.tooling import PACKAGE_FILES, Tools, ToolSet, install
 
 FOUNDRY = Path(__file__).parent / "foundry"
 LOCKS = ("HashTimeLockParis", "HashTimeLockCancun")
+HEADER = "// SPDX-License-Identifier: Apache-2.0\npragma solidity 0.8.37;\n"
 
 
 @pytest.fixture(scope="module")
@@ -32,43 +35,96 @@ def tools() -> Tools:
     return install(ToolSet.CONTRACTS)
 
 
-def forge_project(folder: Path, tools: Tools, contracts: Path = CONTRACTS) -> list[str]:
-    """Lays a project out, and gives the command that tests it."""
-    shutil.copytree(contracts, folder / "src")
+@dataclass(frozen=True)
+class Variant:
+    """Contracts under test, in a folder of the project that is named after them. ``locks`` is the
+    Solidity library that makes them for the tests."""
+
+    name: str
+    contracts: Path
+    locks: str
+
+
+# The contracts that are compiled with the tests.
+FROM_SOURCES = """
+import {HashTimeLock} from "../src/HashTimeLock.sol";
+import {HashTimeLockCancun} from "../src/HashTimeLockCancun.sol";
+import {HashTimeLockParis} from "../src/HashTimeLockParis.sol";
+
+library Locks {
+    function cancun() internal returns (HashTimeLock) { return new HashTimeLockCancun(); }
+    function paris() internal returns (HashTimeLock) { return new HashTimeLockParis(); }
+}
+"""
+
+
+def from_artefacts() -> str:
+    """The very bytecode that the package carries: what is fuzzed is what is deployed."""
+    creations = "\n".join(
+        f"""    function {build.evm}() internal returns (HashTimeLock) {{
+        return _create(hex"{load(build.contract).bytecode.hex()}");
+    }}"""
+        for build in BUILDS
+        if build.contract in LOCKS
+    )
+    return f"""
+import {{HashTimeLock}} from "../src/HashTimeLock.sol";
+
+library Locks {{
+    function _create(bytes memory code) private returns (HashTimeLock made) {{
+        assembly ("memory-safe") {{ made := create(0, add(code, 0x20), mload(code)) }}
+        require(address(made) != address(0));
+    }}
+{creations}
+}}
+"""
+
+
+def run_forge(
+    folder: Path, tools: Tools, variants: Sequence[Variant], *match: str, **settings: str
+) -> dict[str, dict[str, str]]:
+    """One project with all variants, compiled in one go: the outcome of each test, by variant and
+    test. ``settings`` are Foundry's, by the name of their environment variable without its prefix.
+    """
+    for variant in variants:
+        place = folder / "test" / variant.name
+        shutil.copytree(variant.contracts, place / "src")
+        shutil.copytree(FOUNDRY / "tests", place / "test")
+        (place / "test" / "Locks.sol").write_text(f"{HEADER}{variant.locks}")
     shutil.copytree(FOUNDRY / "tokens", folder / "tokens")
-    (folder / "test").mkdir()
-    for source in FOUNDRY.glob("*.sol"):
-        shutil.copy(source, folder / "test")
     shutil.copy(FOUNDRY / "foundry.toml", folder)
     (folder / "node_modules").symlink_to(tools.modules)
     compiler = tools.write_compiler(folder / "solc")
-    return [str(tools.forge), "test", "--root", str(folder), "--use", str(compiler), "--json"]
-
-
-def run_forge(command: list[str], *more: str, quick: bool = False) -> dict[str, str]:
-    """The outcome of each test, by its name. ``quick``: compiled without the slower optimizer."""
-    fast = {"FOUNDRY_VIA_IR": "false", "FOUNDRY_FUZZ_RUNS": "64", "FOUNDRY_INVARIANT_RUNS": "16"}
     ran = subprocess.run(
-        [*command, *more],
+        [str(tools.forge), "test", "--use", str(compiler), "--json", *match],
+        # Forge keeps what failed in a folder of the place that it is started from.
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=280,
-        env={**os.environ, "FOUNDRY_OFFLINE": "true", "NO_COLOR": "1", **(fast if quick else {})},
+        env={
+            **os.environ,
+            "FOUNDRY_OFFLINE": "true",
+            "NO_COLOR": "1",
+            **{f"FOUNDRY_{name.upper()}": value for name, value in settings.items()},
+        },
     )
     assert ran.stdout.startswith("{"), ran.stdout[-3000:] + ran.stderr[-3000:]
-    suites = json.loads(ran.stdout)
-    return {
-        f"{suite.split(':')[-1]}.{name}": result["status"] + (f": {result.get('reason')}")
-        for suite, outcome in suites.items()
-        for name, result in outcome["test_results"].items()
-    }
+    outcomes: dict[str, dict[str, str]] = {variant.name: {} for variant in variants}
+    for suite, outcome in json.loads(ran.stdout).items():
+        path, _, contract = suite.rpartition(":")
+        for name, result in outcome["test_results"].items():
+            told = f"{result['status']}: {result.get('reason')}"
+            outcomes[Path(path).parts[1]][f"{contract}.{name}"] = told
+    return outcomes
 
 
-def test_forge_fuzzes_the_contracts_and_finds_nothing(tmp_path: Path, tools: Tools) -> None:
-    outcomes = run_forge(forge_project(tmp_path, tools))
+def test_forge_fuzzes_the_artefacts_and_finds_nothing(tmp_path: Path, tools: Tools) -> None:
+    artefacts = Variant("artefacts", CONTRACTS, from_artefacts())
+    outcomes = run_forge(tmp_path, tools, [artefacts])["artefacts"]
     failed = {name: outcome for name, outcome in outcomes.items() if "Success" not in outcome}
     assert not failed, json.dumps(failed, indent=1)
-    assert len(outcomes) >= 2 * 15 + 2
+    assert len(outcomes) >= 2 * 15 + 2 * 2
 
 
 _LOCK = "HashTimeLock.sol"
@@ -83,26 +139,42 @@ FAULTS = {
     "credit withdrawn twice": (_LOCK, "creditOf[msg.sender] = 0;", ""),
     "too little gas makes credit": (_LOCK, "require(gasBefore >", "require(1 + 0 * gasBefore >"),
 }
+CONTROL = "control"
+
+
+@pytest.fixture(scope="module")
+def outcomes_of_faults(
+    tmp_path_factory: pytest.TempPathFactory, tools: Tools
+) -> dict[str, dict[str, str]]:
+    """By the fault's name, with spaces made underscores; and of the control, which has none."""
+    variants = [Variant(CONTROL, CONTRACTS, FROM_SOURCES)]
+    for fault, (name, old, new) in FAULTS.items():
+        contracts = tmp_path_factory.mktemp("contracts") / "src"
+        shutil.copytree(CONTRACTS, contracts)
+        source = (contracts / name).read_text()
+        assert source.count(old) == 1, f"{name} no longer says what {fault!r} changes"
+        (contracts / name).write_text(source.replace(old, new))
+        variants.append(Variant(fault.replace(" ", "_"), contracts, FROM_SOURCES))
+    return run_forge(
+        tmp_path_factory.mktemp("faults"),
+        tools,
+        variants,
+        *("--match-contract", "Cancun"),
+        fuzz_runs="64",
+        invariant_runs="16",
+        # A fault need only be found: its shortest telling is of no use.
+        invariant_shrink_run_limit="0",
+    )
 
 
 @pytest.mark.parametrize("fault", [None, *FAULTS])
-def test_forge_finds_a_fault(fault: str | None, tmp_path: Path, tools: Tools) -> None:
+def test_forge_finds_a_fault(
+    fault: str | None, outcomes_of_faults: dict[str, dict[str, str]]
+) -> None:
     """And nothing where there is none: the control."""
-    contracts = tmp_path / "contracts"
-    shutil.copytree(CONTRACTS, contracts)
-    if fault is not None:
-        name, old, new = FAULTS[fault]
-        source = (contracts / name).read_text()
-        assert source.count(old) == 1
-        (contracts / name).write_text(source.replace(old, new))
-    project = tmp_path / "project"
-    project.mkdir()
-    outcomes = run_forge(
-        # Compiled the quick way: the faults are in what the source says.
-        *(forge_project(project, tools, contracts), "--match-contract", "CancunTest|SolvencyTest"),
-        quick=True,
-    )
-    failed = {name: outcome for name, outcome in outcomes.items() if "Failure" in outcome}
+    outcomes = outcomes_of_faults[CONTROL if fault is None else fault.replace(" ", "_")]
+    assert len(outcomes) >= 15 + 2
+    failed = {name: outcome for name, outcome in outcomes.items() if "Success" not in outcome}
     assert bool(failed) == (fault is not None), json.dumps(failed, indent=1)
 
 

@@ -2,9 +2,8 @@
 pragma solidity 0.8.37;
 
 import {HashTimeLock} from "../src/HashTimeLock.sol";
-import {HashTimeLockCancun} from "../src/HashTimeLockCancun.sol";
-import {HashTimeLockParis} from "../src/HashTimeLockParis.sol";
-import {PlainToken, FeeToken, SilentToken} from "../tokens/TestTokens.sol";
+import {Locks} from "./Locks.sol";
+import {PlainToken, FeeToken, SilentToken} from "tokens/TestTokens.sol";
 import {Checks} from "./Vm.sol";
 
 contract Refuser {
@@ -358,12 +357,12 @@ contract Payee {
 
 contract HashTimeLockCancunTest is HashTimeLockTest {
     function make() internal override returns (HashTimeLock) {
-        return new HashTimeLockCancun();
+        return Locks.cancun();
     }
 }
 
 contract HashTimeLockParisTest is HashTimeLockTest {
     function make() internal override returns (HashTimeLock) {
-        return new HashTimeLockParis();
+        return Locks.paris();
     }
 }

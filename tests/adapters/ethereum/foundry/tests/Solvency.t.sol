@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 import {HashTimeLock} from "../src/HashTimeLock.sol";
-import {HashTimeLockCancun} from "../src/HashTimeLockCancun.sol";
-import {PlainToken} from "../tokens/TestTokens.sol";
+import {Locks} from "./Locks.sol";
+import {PlainToken} from "tokens/TestTokens.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev Takes coin only while it likes to.
@@ -115,12 +115,14 @@ contract Actors is Checks {
     receive() external payable {}
 }
 
-contract SolvencyTest is Checks {
+abstract contract SolvencyTest is Checks {
     HashTimeLock private _lock;
     Actors private _actors;
 
+    function make() internal virtual returns (HashTimeLock);
+
     function setUp() public {
-        _lock = new HashTimeLockCancun();
+        _lock = make();
         _actors = new Actors(_lock);
     }
 
@@ -153,5 +155,17 @@ contract SolvencyTest is Checks {
             same(e.locks, 1);
             same(uint256(s), 1 + e.claims + 2 * e.refunds);
         }
+    }
+}
+
+contract SolvencyCancunTest is SolvencyTest {
+    function make() internal override returns (HashTimeLock) {
+        return Locks.cancun();
+    }
+}
+
+contract SolvencyParisTest is SolvencyTest {
+    function make() internal override returns (HashTimeLock) {
+        return Locks.paris();
     }
 }
