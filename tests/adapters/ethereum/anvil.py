@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import asyncio
 import json
-import socket
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -17,24 +17,7 @@ from adapters.devnet import Participant
 from adapters.ethereum.devnet import Devnet
 from adapters.ethereum.tooling import ToolSet, install
 from tests.adapters.ethereum.signer import LocalSigner
-
-FIRST_PORT, LAST_PORT = 22000, 22098
-_ports = itertools.count(FIRST_PORT)
-
-
-def free_port() -> int:
-    """A port of this suite's range on which nobody listens."""
-    for port in _ports:
-        if port > LAST_PORT:
-            break
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError(f"no free port from {FIRST_PORT} to {LAST_PORT}")
+from tests.ports import free_port
 
 
 def rpc(url: str, method: str, *params: Any) -> Any:
@@ -98,12 +81,15 @@ def bare_anvil(log: Path, *arguments: str) -> Iterator[Process]:
 
 
 class Network:
-    """A development network with its process running, as a gateway would have it."""
+    """A development network with its process running, as a gateway would have it.
 
-    def __init__(self, folder: Path, signers: Sequence[LocalSigner], block_time: int = 1) -> None:
+    ``block_time``: seconds, also fractions. Chain time then stands still for some blocks.
+    """
+
+    def __init__(self, folder: Path, signers: Sequence[LocalSigner], block_time: float = 1) -> None:
         self.folder = folder
         self.signers = list(signers)
-        self.devnet = Devnet(folder, block_time=block_time)
+        self.devnet = Devnet(folder)
         self.names = [f"party-{number}" for number in range(len(self.signers))]
         self.devnet.prepare(
             [free_port()],
@@ -112,8 +98,15 @@ class Network:
                 for name, signer in zip(self.names, self.signers, strict=True)
             ],
         )
-        spec = self.devnet.processes()[0]
-        self.process = Process(spec.argv, self.devnet.url, folder / "anvil.log")
+        argv = list(self.devnet.processes()[0].argv)
+        argv[argv.index("--block-time") + 1] = str(block_time)
+        self.process = Process(argv, self.devnet.url, folder / "anvil.log")
+
+    def copy_to(self, folder: Path) -> Network:
+        """The same network once more, in a folder and on a port of its own, not yet started. This
+        one must have been stopped."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.log"))
+        return Network(folder, self.signers)
 
     @property
     def url(self) -> str:
@@ -124,3 +117,17 @@ class Network:
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         return {**self.devnet.settings(self.names[0]), **changes}
+
+    async def written(self) -> None:
+        """Returns when what is now the newest block is in the state file: a kill loses nothing."""
+        height = int(self.rpc("eth_blockNumber"), 16)
+        state = self.folder / "state" / "state.json"
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    written = json.loads(state.read_text())
+                except (OSError, ValueError):
+                    written = {}
+                if int(written.get("block", {}).get("number", "0x0"), 16) >= height:
+                    return
+                await asyncio.sleep(0.1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.adapters.ethereum.anvil import free_port
+from tests.ports import free_port
 
 Request = dict[str, Any]
 

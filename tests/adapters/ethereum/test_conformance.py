@@ -1,4 +1,4 @@
-"""The adapter interface's promises, on Anvil with one block a second."""
+"""The adapter interface's promises, on Anvil with two blocks a second, final by four blocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from tests.adapters.ethereum.signer import LocalSigner
 class EthereumHarness(Harness):
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.settings = plugin.settings.model_validate(network.settings())
+        self.settings = plugin.settings.model_validate(
+            network.settings(final_by=4, poll_interval=0.1, inclusion=2, finality=3)
+        )
 
     def open(self) -> AbstractAsyncContextManager[Adapter]:
         return plugin.open("anvil", self.settings)
@@ -39,18 +41,19 @@ class EthereumHarness(Harness):
 
     async def restart(self) -> None:
         """Killed hard once the newest block is in the state file, so that nothing is lost."""
-        await asyncio.sleep(2.5)
+        await self.network.written()
         await asyncio.to_thread(self.network.process.kill)
         await asyncio.to_thread(self.network.process.start)
 
     async def reorg(self, depth: int) -> None:
-        await asyncio.to_thread(self.network.rpc, "anvil_reorg", depth, [])
+        """One block more than asked, for the one that may have come since the asker looked."""
+        await asyncio.to_thread(self.network.rpc, "anvil_reorg", depth + 1, [])
 
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     signers = [LocalSigner(f"conformance {number}") for number in range(3)]
-    network = Network(tmp_path_factory.mktemp("anvil"), signers)
+    network = Network(tmp_path_factory.mktemp("anvil"), signers, block_time=0.5)
     network.process.start()
     try:
         asyncio.run(network.devnet.ready())

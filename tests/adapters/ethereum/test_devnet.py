@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import multiprocessing
 from pathlib import Path
 
@@ -43,17 +41,7 @@ async def test_state_survives_kill_9(network: Network) -> None:
         terms, _ = await terms_for(adapter, sender, recipient)
         await adapter.submit(Lock(terms), sender)
         network.rpc("evm_mine")
-    height = int(network.rpc("eth_blockNumber"), 16)
-    state = network.folder / "state" / "state.json"
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                written = json.loads(state.read_text())
-            except (OSError, ValueError):
-                written = {}
-            if int(written.get("block", {}).get("number", "0x0"), 16) >= height:
-                break
-            await asyncio.sleep(0.1)
+    await network.written()
     network.process.kill()
     network.process.start()
     await network.devnet.ready()

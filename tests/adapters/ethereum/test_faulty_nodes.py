@@ -10,9 +10,10 @@ import pytest
 
 from adapters.model import Claim, Lock, LockState, Stage
 from adapters.spi import Misconfigured, NotSent, Rejected, Unavailable, Unknown
-from tests.adapters.ethereum.anvil import Network, bare_anvil, free_port
+from tests.adapters.ethereum.anvil import Network, bare_anvil
 from tests.adapters.ethereum.bench import Stream, credential, opened, terms_for
 from tests.adapters.ethereum.edge import Answer, Request, edge_before, error, result
+from tests.ports import free_port
 
 
 def on(method: str, answer: Answer) -> Callable[[Request], Answer | None]:
