@@ -237,6 +237,8 @@ class World:
                         extra=1,
                     )
                     self.say(f"{chain_id}: reorg of {len(vanished)} at {chain.newest.height}")
+                    if self.claim_seen_at == clock() and plan.reorgs_lose:
+                        self.claim_seen_at = None  # gone before anybody could look
 
     def _tell_block(self, chain_id: ChainId) -> None:
         for _, event in self.chains[chain_id].newest.events:
