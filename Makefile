@@ -25,8 +25,10 @@ install: $(STAMP) ## Makes the environment in .venv from the lock file
 demo: $(STAMP) ## Two organisations swap assets between three ledgers, on this machine
 	@$(BIN)/isthmus demo
 
+# Workers; each runs whole files (tests/conftest.py says how).
+JOBS ?= 2
 test: $(STAMP) ## All that this machine can run
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -49,9 +49,14 @@ def free_port() -> int:
     raise AssertionError(f"no free port from {FIRST} to {LAST}")
 
 
-def free_ports(count: int) -> list[int]:
-    """So many different ones."""
-    return [free_port() for _ in range(count)]
+def free_block(count: int) -> range:
+    """So many ports in a row, as ``free_port`` gives each."""
+    while True:
+        ports = [free_port()]
+        while len(ports) < count and (port := free_port()) == ports[-1] + 1:
+            ports.append(port)
+        if len(ports) == count:
+            return range(ports[0], ports[0] + count)
 
 
 def _listens(port: int) -> bool:
