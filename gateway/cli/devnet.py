@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +28,10 @@ def up(
         str, typer.Option(help="Which ledgers, separated by commas.")
     ] = "native,ethereum,fabric",
     ports: Annotated[
-        int | None, typer.Option(metavar="BASE", help="First port of the range to take.")
+        int | None,
+        typer.Option(
+            metavar="BASE", help="First port of the range to take; without it, a free one."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -35,29 +40,30 @@ def up(
     They are called alpha and beta; each gets its keys and a configuration file. In a folder
     that has been up before, everything goes on where it was.
     """
-    from gateway.devnet.environment import PORTS, Environment, NotPrepared, Plan, recorded
+    from gateway.devnet.environment import PORTS, Environment, Plan, recorded
     from gateway.devnet.ledgers import LEDGERS
-    from gateway.devnet.ports import claim
+    from gateway.devnet.ports import claim, find
 
     names = [name.strip() for name in ledgers.split(",") if name.strip()]
     if not names or not set(names) <= set(LEDGERS) or len(set(names)) != len(names):
         raise Failed(f"--ledgers: {ledgers!r} must name some of {', '.join(LEDGERS)}, each once")
-    base = ports or PORTS
-    try:
-        before = recorded(folder)
-    except NotPrepared:
-        before = None
+    base = ports
+    before = recorded(folder) if (folder / "devnet.json").exists() else None
     if before is not None:
         if list(before["ledgers"]) != names:
             raise Failed(
                 f"{folder} holds a network of {', '.join(before['ledgers'])}: take another folder "
                 "with --dir, or remove that one after isthmus devnet down"
             )
+        # The configurations in the folder name these ports, and gateways may run with them.
         base = ports or int(before["ports"])
     environment = Environment(folder, Plan(ledgers=names), die_with_us=False)
     if any(environment.processes.alive(name) for name in environment.processes.names()):
         raise Failed(f"the network in {folder} is up already: see isthmus devnet status")
-    environment.prepare(claim(base, environment.ports_needed))
+    needed = environment.ports_needed
+    environment.prepare(claim(base, needed) if base is not None else find(PORTS, needed))
+    # Asked to end in the middle, it leaves as little behind as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         run(environment.up())
     except BaseException:

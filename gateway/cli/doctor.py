@@ -28,6 +28,7 @@ def doctor(
     chains. Exit status 1 where anything is wrong.
     """
     from gateway.client import GatewayUnreachable
+    from gateway.settings import ConfigurationError
 
     async def work() -> DoctorView:
         async with connected(config, url, token, tls_ca) as client:
@@ -35,7 +36,8 @@ def doctor(
 
     try:
         found = run(work())
-    except GatewayUnreachable as error:
+    except (GatewayUnreachable, ConfigurationError) as error:
+        # An API token that cannot be read is one more thing to find, not the end of the search.
         if url is not None:
             raise
         found = _at_rest(config, error)

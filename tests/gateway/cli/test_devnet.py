@@ -1,0 +1,126 @@
+"""isthmus devnet up, status and down, in every state that its folder can be in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.devnet.ports import find, is_free
+from gateway.devnet.processes import Processes
+from gateway.settings import load_gateway
+from tests.gateway.cli.command import environment, isthmus, refused
+
+LEDGERS = ("--ledgers", "native")
+PORTS_NEEDED = 7
+
+
+def there(path: Path) -> bool:
+    return path.exists()
+
+
+def damage(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "devnet.json").write_text("{")
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[Path]:
+    yield tmp_path / "devnet"
+    await isthmus("devnet", "down", "--dir", tmp_path / "devnet")
+
+
+@pytest.fixture
+def base() -> int:
+    return next(find(28_300, 20, tries=10))
+
+
+async def test_up_twice_killed_up_again_and_down(folder: Path, base: int) -> None:
+    here = ("--dir", folder)
+    up = ("devnet", "up", *here, *LEDGERS)
+    assert "isthmus devnet up" in await refused("devnet", "status", *here)
+    assert "isthmus devnet up" in await refused("devnet", "down", *here)
+    started = await isthmus(*up, "--ports", base)
+    assert started.status == 0, started
+    assert "isthmus gateway run -c " in started.out
+    for name in ("alpha", "beta"):
+        settings = load_gateway(folder / name / "gateway.yaml", {})
+        assert [chain.name for chain in settings.chains] == ["native"]
+    assert "is up already" in await refused(*up)
+    assert "holds a network of native" in await refused(
+        "devnet", "up", *here, "--ledgers", "ethereum"
+    )
+    status = await isthmus("devnet", "status", *here, "--json")
+    assert status.status == 0
+    assert set(status.json["processes"].values()) == {True}
+
+    processes = Processes(folder, die_with_us=False)
+    (name,) = processes.names()
+    processes.signal(name, signal.SIGKILL)
+    status = await isthmus("devnet", "status", *here)
+    assert status.status == 1
+    assert "has ended" in status.out
+    keys = (folder / "alpha" / "keys" / "identity.json").read_bytes()
+    again = await isthmus(*up, "--json")
+    assert again.status == 0, again
+    assert json.loads(again.out)["gateways"].keys() == {"alpha", "beta"}
+    assert (folder / "alpha" / "keys" / "identity.json").read_bytes() == keys
+
+    down = await isthmus("devnet", "down", *here, "--json")
+    assert down.json == {"folder": str(folder), "ended": [name], "killed": []}
+    assert all(is_free(port) for port in range(base, base + PORTS_NEEDED))
+    assert "is down" in (await isthmus("devnet", "status", *here)).out
+    assert "nothing was running" in (await isthmus("devnet", "down", *here)).out
+
+
+async def test_a_port_that_is_taken_is_named_and_nothing_starts(folder: Path, base: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base + 2))
+        taken.listen()
+        message = await refused("devnet", "up", "--dir", folder, *LEDGERS, "--ports", base)
+    assert f"port {base + 2} on 127.0.0.1 is in use" in message
+    assert "--ports BASE" in message
+    assert not there(folder)
+
+
+async def test_an_unknown_ledger_is_refused(folder: Path) -> None:
+    for ledgers in ("bitcoin", "", "native,native"):
+        assert "--ledgers" in await refused("devnet", "up", "--dir", folder, "--ledgers", ledgers)
+    assert not there(folder)
+
+
+async def test_a_damaged_folder_is_not_taken_for_a_network(folder: Path) -> None:
+    damage(folder)
+    for command in ("up", "status", "down"):
+        message = await refused("devnet", command, "--dir", folder)
+        assert "devnet.json is damaged" in message
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+async def test_interrupted_in_the_middle(folder: Path, base: int, number: signal.Signals) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", "devnet", "up"),
+        *("--dir", str(folder), *LEDGERS, "--ports", str(base)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(),
+    )
+    async with asyncio.timeout(60):
+        while not there(folder / "pids" / "native-node"):  # noqa: ASYNC110 - a file gives no event
+            await asyncio.sleep(0.01)
+    os.kill(process.pid, number)
+    _, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    if number is not signal.SIGKILL:
+        assert all(is_free(port) for port in range(base, base + PORTS_NEEDED))
+    else:
+        await isthmus("devnet", "down", "--dir", folder)
+    again = await isthmus("devnet", "up", "--dir", folder, *LEDGERS)
+    assert again.status == 0, again
