@@ -66,7 +66,7 @@ class Screen:
         for name, deadline in (("t2", run.t2), ("t1", run.t1)):
             if deadline is not None and deadline > now:
                 left = int(deadline - now)
-                text.append(f" {name} {left}s", style="yellow" if left < 10 else "dim")
+                text.append(f"  {name} {left}s", style="yellow" if left < 10 else "dim")
                 break
         return text
 
