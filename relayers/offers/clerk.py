@@ -40,12 +40,16 @@ class PolicyClerk:
         self._left: set[bytes] = set()
 
     async def run(self) -> None:
-        """Endless; ends when it is cancelled."""
+        """Endless; ends when it is cancelled.
+
+        It looks again every so often though it was told of nothing: an offer that was written just
+        before a crash is taken in by the engine after the start, and nobody tells of it then.
+        """
         while True:
             self._received.clear()
-            undecided = await self.decide_all()
+            await self.decide_all()
             try:
-                async with asyncio.timeout(self._retry_after if undecided else None):
+                async with asyncio.timeout(self._retry_after):
                     await self._received.wait()
             except TimeoutError:
                 continue
