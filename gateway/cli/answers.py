@@ -79,9 +79,13 @@ def brief(text: str, most: int = 21) -> str:
 
 
 def moment(seconds: int) -> str:
-    """A Unix time for people: local, and how far away it is."""
+    """A Unix time for people: local, and how far away it is; the number alone where no calendar
+    goes so far, since a peer may have written it."""
     away = seconds - int(time.time())
-    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    try:
+        local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return str(seconds)
     return f"{local} ({_span(away)} from now)" if away >= 0 else f"{local} ({_span(-away)} ago)"
 
 

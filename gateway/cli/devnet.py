@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.answers import AsJson, Failed, print_json, print_table, run
+
+if TYPE_CHECKING:
+    from gateway.devnet.environment import Environment
 
 devnet_commands = typer.Typer(
     no_args_is_help=True, help="Ledgers and organisations to try things with."
@@ -62,10 +63,8 @@ def up(
         raise Failed(f"the network in {folder} is up already: see isthmus devnet status")
     needed = environment.ports_needed
     environment.prepare(claim(base, needed) if base is not None else find(PORTS, needed))
-    # Asked to end in the middle, it leaves as little behind as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        run(environment.up())
+        run(_up(environment))
     except BaseException:
         environment.down()
         raise
@@ -82,6 +81,25 @@ def up(
     for file in files.values():
         typer.echo(f"  isthmus gateway run -c {_shown(file)}")
     typer.echo(f"and, if you like, a watchtower:\n  isthmus watchtower run -c {_shown(tower)}")
+
+
+async def _up(environment: Environment) -> None:
+    """Asked to end in the middle (SIGTERM), it stops as it does on Ctrl-C, with status 143."""
+    import asyncio
+    import signal
+
+    task = asyncio.ensure_future(environment.up())
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if task.cancelled():
+            raise typer.Exit(128 + signal.SIGTERM) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        task.cancel()
 
 
 @devnet_commands.command()
