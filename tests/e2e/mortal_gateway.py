@@ -7,6 +7,7 @@ is forked from a server that has imported everything already: a hundred starts c
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -33,6 +34,7 @@ from relayers.journal.port import (
 from relayers.journal.sqlite import SqliteJournal
 
 T = TypeVar("T")
+_PR_SET_PDEATHSIG = 1
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.e2e.mortal_gateway"])
@@ -85,6 +87,9 @@ def _counting(death: Death) -> type[SqliteJournal]:
 
 def _run(configuration: str, log: str, death: Death | None) -> None:
     os.setsid()
+    if sys.platform.startswith("linux"):
+        # The server that this was forked from ends with the test's process, however that ends.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(out, sys.stdout.fileno())
     os.dup2(out, sys.stderr.fileno())

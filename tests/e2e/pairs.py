@@ -90,6 +90,8 @@ class Pair:
         self.responder = responder
         self.give = give
         self.get = get
+        self.seen: dict[str, str] = {}
+        """Where each side's swap was last, for a failure's message."""
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -106,27 +108,37 @@ class Pair:
     async def swap(self, mortal: Side | None = None, death: Death | None = None) -> bool:
         """One happy swap in which ``mortal`` dies once and is started again. Returns whether it
         died; raises AssertionError unless every balance is what a swap without a death gives."""
-        async with asyncio.timeout(PATIENCE):
-            if mortal is not None:
-                mortal.gateway.stop()
-            for side in self.sides:
-                if not side.gateway.lives:
-                    side.start(death if side is mortal else None)
-            for side in self.sides:
-                await side.ready()
-            before = [await self.holdings(side) for side in self.sides]
-            swap = await self.offered()
-            # At once: a side that has died must be started again for the other to complete.
-            async with asyncio.TaskGroup() as waiting:
-                for side in self.sides:
-                    waiting.create_task(self.completed(side, swap))
-            after = [await self.holdings(side) for side in self.sides]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                before, after = await self._swap(mortal, death)
+        except TimeoutError:
+            raise AssertionError(f"{death}: not over in {PATIENCE:g} s: {self.seen}") from None
         expected = [
             Holdings(before[0].given - GIVE, before[0].got + GET),
             Holdings(before[1].given + GIVE, before[1].got - GET),
         ]
         assert after == expected, f"{death}: {after} in place of {expected}"
         return mortal is not None and mortal.deaths == 1
+
+    async def _swap(
+        self, mortal: Side | None, death: Death | None
+    ) -> tuple[list[Holdings], list[Holdings]]:
+        """The balances of both sides before and after."""
+        self.seen.clear()
+        if mortal is not None:
+            mortal.gateway.stop()
+        for side in self.sides:
+            if not side.gateway.lives:
+                side.start(death if side is mortal else None)
+        for side in self.sides:
+            await side.ready()
+        before = [await self.holdings(side) for side in self.sides]
+        swap = await self.offered()
+        # At once: a side that has died must be started again for the other to complete.
+        async with asyncio.TaskGroup() as waiting:
+            for side in self.sides:
+                waiting.create_task(self.completed(side, swap))
+        return before, [await self.holdings(side) for side in self.sides]
 
     async def offered(self) -> str:
         """The id of a new swap. The same command again after a death is the same swap."""
@@ -145,6 +157,7 @@ class Pair:
     async def completed(self, side: Side, swap: str) -> SwapDetail:
         async def look() -> SwapDetail | None:
             detail = await side.client.swap(swap)
+            self.seen[side.organisation.name] = f"{detail.phase}: {detail.explanation.waits_for}"
             assert not detail.ended or detail.phase == "completed", detail
             return detail if detail.ended else None
 
@@ -158,6 +171,8 @@ def make_environment(folder: Path, pairs: int) -> Environment:
         organisations=[name for pair in names for name in pair],
         accepting=[(beta, alpha) for alpha, beta in names],
         bounds={"reaction": 4, "outage": OUTAGE},
+        # An offer must still be safe to accept after its responder was killed and started again.
+        offers={"valid_for": 300, "slack": 120},
     )
     return Environment(folder, plan, die_with_us=True)
 
