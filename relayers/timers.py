@@ -20,16 +20,18 @@ class Timers:
 
     def __init__(self) -> None:
         self._alarms: dict[ChainId | None, list[_Alarm]] = {}
-        self._known: dict[Hashlock, set[Wake]] = {}
+        self._known: dict[Hashlock, tuple[Wake, ...]] = {}
         """Scheduled or heeded already."""
 
     def schedule(self, key: Hashlock, wakes: Iterable[Wake]) -> None:
         """Makes these the wakes of a swap; those it no longer wants are forgotten."""
-        wanted = set(wakes)
-        known = self._known.get(key, set())
-        for wake in wanted - known:
-            alarm = (wake.at, key, wake)
-            heapq.heappush(self._alarms.setdefault(wake.chain, []), alarm)
+        known = self._known.get(key, ())
+        wanted = tuple(wakes)
+        # Why no sets: a swap has a handful of wakes, and hashing them costs more than comparing.
+        for wake in wanted:
+            if wake not in known:
+                alarm = (wake.at, key, wake)
+                heapq.heappush(self._alarms.setdefault(wake.chain, []), alarm)
         if wanted:
             self._known[key] = wanted
         elif known:
@@ -37,7 +39,9 @@ class Timers:
 
     def again(self, key: Hashlock, chain: ChainId | None, at: int) -> None:
         """Lets a wake that was heeded before its time be heeded once more."""
-        self._known.get(key, set()).discard(Wake(at, chain))
+        heeded = Wake(at, chain)
+        if key in self._known:
+            self._known[key] = tuple(wake for wake in self._known[key] if wake != heeded)
 
     def due(self, chain: ChainId | None, time: int) -> list[tuple[Hashlock, Wake]]:
         """Takes out the wakes whose time has come."""

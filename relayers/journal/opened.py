@@ -12,5 +12,7 @@ def opened(move: Move) -> tuple[Intent, ...]:
     state = move.state
     if state is None or not move.intents:
         return ()
+    if not state.closed:
+        return move.intents
     done = {intent_id(state.hashlock, kind) for kind in state.closed}
     return tuple(intent for intent in move.intents if intent.id not in done)

@@ -6,14 +6,15 @@ may be at risk, so each breach becomes an alert, once per swap and kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from adapters.model import Bounds, ChainId, Stage
 from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import Kind
-from relayers.protocol.state import Leg, Phase, Settlement, Swap
+from relayers.protocol.state import Leg, Phase, Role, Settlement, Swap
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +24,18 @@ class Breach:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Watch:
+class _Watch(NamedTuple):
     """A breach that is there if nothing has changed until ``at`` (the gateway's clock).
 
     ``chain``: whose newest head must be fresh to say so, because a gateway that was down, or whose
     node is behind, has not seen what there is to see; that head's staleness is a breach of its own.
+    ``text`` is asked for only where it is one: every step looks at every watch.
     """
 
     at: int
     chain: ChainId | None
-    breach: Breach
+    kind: str
+    text: Callable[[], str]
 
 
 def breaches(state: Swap, at: At) -> Iterator[Breach]:
@@ -42,15 +44,15 @@ def breaches(state: Swap, at: At) -> Iterator[Breach]:
         if breach.kind not in state.alerted:
             yield breach
     for watch in _watches(state):
-        if watch.breach.kind not in state.alerted and _due(state, watch.at, watch.chain, at):
-            yield watch.breach
+        if _due(state, watch.at, watch.chain, at) and watch.kind not in state.alerted:
+            yield Breach(watch.kind, watch.text())
 
 
 def watch_wakes(state: Swap) -> Iterator[tuple[int, ChainId | None]]:
     """When to look for a breach again: by the gateway's clock and, where a chain is named, by that
     chain's time as well (its head may be stale at the first moment)."""
     for watch in _watches(state):
-        if watch.breach.kind not in state.alerted:
+        if watch.kind not in state.alerted:
             yield watch.at, watch.chain
 
 
@@ -61,10 +63,12 @@ def forget_overdue(state: Swap, leg: Leg, at: At) -> Leg:
     would wait for it for ever. If it is there after all, its chain says so again once it is final.
     """
     chain = leg.terms.chain
-    if leg.opened is Stage.PENDING and _due(state, _final_by(state, leg, leg.opened_at), chain, at):
+    if leg.opened is Stage.PENDING and _due(
+        state, _final_by(state, _bounds(state, leg), leg.opened_at), chain, at
+    ):
         leg = replace(leg, opened=None, opened_by=None)
     if leg.settled_stage is Stage.PENDING and _due(
-        state, _final_by(state, leg, leg.settled_at), chain, at
+        state, _final_by(state, _bounds(state, leg), leg.settled_at), chain, at
     ):
         leg = replace(leg, settled=None, settled_stage=None, settled_by=None, retracted=leg.settled)
     return leg
@@ -79,8 +83,8 @@ def _stale_after(state: Swap, chain: ChainId) -> int:
     return state.schedule.stale_a if same else state.schedule.stale_b
 
 
-def _final_by(state: Swap, leg: Leg, first_seen: int) -> int:
-    return first_seen + _bounds(state, leg).finality + state.schedule.gateway.reaction + 1
+def _final_by(state: Swap, bounds: Bounds, first_seen: int) -> int:
+    return first_seen + bounds.finality + state.schedule.gateway.reaction + 1
 
 
 def _due(state: Swap, moment: int, chain: ChainId | None, at: At) -> bool:
@@ -95,63 +99,71 @@ def _due(state: Swap, moment: int, chain: ChainId | None, at: At) -> bool:
 def _watches(state: Swap) -> Iterator[_Watch]:
     if state.ended or state.a is None or state.b is None:
         return
-    yield from _finality(state, "a", state.a)
-    yield from _finality(state, "b", state.b)
-    yield from _inclusion(state)
-    yield from _deadline(state)
+    yield from _finality(state, "a", state.a, state.schedule.a)
+    yield from _finality(state, "b", state.b, state.schedule.b)
+    if state.role is Role.INITIATOR:
+        yield from _inclusion(state, "a", state.a, "b", state.b)
+        yield from _deadline(state, "b", state.b)
+    else:
+        yield from _inclusion(state, "b", state.b, "a", state.a)
+        yield from _deadline(state, "a", state.a)
 
 
-def _finality(state: Swap, name: str, leg: Leg) -> Iterator[_Watch]:
-    seen = []
+def _finality(state: Swap, name: str, leg: Leg, bounds: Bounds) -> Iterator[_Watch]:
     if leg.opened_at and not leg.open_final:
-        seen.append(("lock", leg.opened_at))
+        yield _not_final(state, name, leg, bounds, "lock", leg.opened_at)
     settlement = leg.settled or leg.retracted
     if settlement is not None and not leg.settled_final:
-        seen.append((settlement.value, leg.settled_at))
-    for what, first_seen in seen:
-        chain = leg.terms.chain
-        yield _Watch(
-            _final_by(state, leg, first_seen),
-            chain,
-            Breach(
-                f"bound:finality:{name}:{what}",
-                f"a {what} on {chain} is not final within its bound "
-                f"(F {_bounds(state, leg).finality} s)",
-            ),
-        )
+        yield _not_final(state, name, leg, bounds, settlement.value, leg.settled_at)
 
 
-def _inclusion(state: Swap) -> Iterator[_Watch]:
-    own, their = state.own, state.their
-    assert own is not None
-    assert their is not None
-    reaction = state.schedule.gateway.reaction
-    refunded, claimed = Settlement.REFUNDED, Settlement.CLAIMED
-    for kind, leg, absent in (
-        (Kind.LOCK, own, own.opened_at == 0),
-        (Kind.CLAIM, their, their.settled is None and their.retracted is not claimed),
-        (Kind.REFUND, own, own.settled is None and own.retracted is not refunded),
-    ):
-        asked = state.asked_at(kind)
-        if asked is None or kind in state.closed or not absent:
-            continue
-        if kind is Kind.CLAIM and state.phase not in (Phase.CLAIMING, Phase.REVEALING):
-            continue
-        bounds = _bounds(state, leg)
-        yield _Watch(
-            asked + reaction + bounds.inclusion + 1,
-            leg.terms.chain,
-            Breach(
-                f"bound:inclusion:{_name(state, leg)}:{kind}",
-                f"our {kind} on {leg.terms.chain} is not in a block within its bound "
-                f"(I {bounds.inclusion} s, R {reaction} s)",
-            ),
-        )
+def _not_final(
+    state: Swap, name: str, leg: Leg, bounds: Bounds, what: str, first_seen: int
+) -> _Watch:
+    chain = leg.terms.chain
+    return _Watch(
+        _final_by(state, bounds, first_seen),
+        chain,
+        f"bound:finality:{name}:{what}",
+        lambda: f"a {what} on {chain} is not final within its bound (F {bounds.finality} s)",
+    )
 
 
-def _deadline(state: Swap) -> Iterator[_Watch]:
-    their = state.their
-    assert their is not None
+def _inclusion(
+    state: Swap, own_name: str, own: Leg, their_name: str, their: Leg
+) -> Iterator[_Watch]:
+    """What we asked of a chain and have not seen there."""
+    if len(state.asked) == len(state.closed):
+        return  # Most of the time: all that was asked for is done.
+    asked = state.waiting_since(Kind.LOCK)
+    if asked is not None and own.opened_at == 0:
+        yield _not_included(state, own_name, own, Kind.LOCK, asked)
+    asked = state.waiting_since(Kind.CLAIM) if state.phase in _PURSUING else None
+    if asked is not None and their.settled is None and their.retracted is not Settlement.CLAIMED:
+        yield _not_included(state, their_name, their, Kind.CLAIM, asked)
+    asked = state.waiting_since(Kind.REFUND)
+    if asked is not None and own.settled is None and own.retracted is not Settlement.REFUNDED:
+        yield _not_included(state, own_name, own, Kind.REFUND, asked)
+
+
+_PURSUING = frozenset({Phase.CLAIMING, Phase.REVEALING})
+
+
+def _not_included(state: Swap, name: str, leg: Leg, kind: Kind, asked: int) -> _Watch:
+    chain, reaction = leg.terms.chain, state.schedule.gateway.reaction
+    bounds = state.schedule.a if name == "a" else state.schedule.b
+    return _Watch(
+        asked + reaction + bounds.inclusion + 1,
+        chain,
+        f"bound:inclusion:{name}:{kind}",
+        lambda: (
+            f"our {kind} on {chain} is not in a block within its bound "
+            f"(I {bounds.inclusion} s, R {reaction} s)"
+        ),
+    )
+
+
+def _deadline(state: Swap, name: str, their: Leg) -> Iterator[_Watch]:
     revealed = state.phase is Phase.REVEALING or (
         state.phase is Phase.CLAIMING and state.preimage is not None
     )
@@ -159,16 +171,12 @@ def _deadline(state: Swap) -> Iterator[_Watch]:
         yield _Watch(
             their.terms.deadline,
             None,
-            Breach(
-                f"deadline:claim:{_name(state, their)}",
+            f"deadline:claim:{name}",
+            lambda: (
                 f"the deadline on {their.terms.chain} has come and our claim is not final: "
-                "the asset is at risk",
+                "the asset is at risk"
             ),
         )
-
-
-def _name(state: Swap, leg: Leg) -> str:
-    return "a" if leg.terms.chain == state.offer.a.chain else "b"
 
 
 def _clocks(state: Swap, at: At) -> Iterator[Breach]:

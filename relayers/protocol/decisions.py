@@ -35,10 +35,13 @@ def decide(work: Work) -> Move:
     return Move(state, work.intents, work.closed, work.events)
 
 
+_UNAGREED = frozenset({Phase.OFFERED, Phase.RECEIVED})
+
+
 def _decide(work: Work) -> Work:
     """One thing that follows; the same work where nothing does."""
     state = work.state
-    if state.phase in (Phase.OFFERED, Phase.RECEIVED):
+    if state.phase in _UNAGREED:
         if work.now >= state.offer.valid_until:
             work = work.enter(Phase.EXPIRED, "the offer was not taken up in time")
             return work.close(Kind.SEND_OFFER).inform("expired", work.state.reason)
@@ -51,7 +54,7 @@ def _decide(work: Work) -> Work:
     for leg in (state.own, state.their):
         seen = _look(work, leg)
         if seen is not leg:
-            work = replace(work, state=work.state.with_leg(seen))
+            work = work.becoming(work.state.with_leg(seen))
     if work.state is not state and work.state != state:
         return work
     work = own_lock(work, state.own, state.their)
@@ -76,12 +79,15 @@ def _look(work: Work, leg: Leg) -> Leg:
 # --- either role ---------------------------------------------------------------------------------
 
 
+_GIVEN_UP = frozenset({Phase.FAILED, Phase.EXPIRED, Phase.DECLINED})
+
+
 def own_lock(work: Work, own: Leg, their: Leg) -> Work:
     """What this side's own lock asks for, whatever else is going on: it comes home when it can."""
     if own.opened is not None:
         if own.open_final:
             work = work.close(Kind.LOCK)
-        if work.state.phase in (Phase.FAILED, Phase.EXPIRED, Phase.DECLINED):
+        if work.state.phase in _GIVEN_UP:
             # It was given up for absent, and is there all the same.
             return work.enter(Phase.REFUNDING).inform(
                 "refunding", "our lock has come after all; taking it back after its deadline"

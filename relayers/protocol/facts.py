@@ -30,7 +30,9 @@ class At:
 
     def view(self, chain: ChainId) -> ChainView | None:
         for view in self.chains:
-            if view.head.chain == chain:
+            known = view.head.chain
+            # Mostly the very same value, and then nothing needs comparing.
+            if known is chain or known == chain:
                 return view
         return None
 

@@ -158,7 +158,11 @@ class Swap:
 
     def waits_for(self, kind: Kind) -> bool:
         """Asked for, and not closed."""
-        return self.asked_at(kind) is not None and kind not in self.closed
+        return kind not in self.closed and self.asked_at(kind) is not None
+
+    def waiting_since(self, kind: Kind) -> int | None:
+        """When it was asked for, while it is not closed."""
+        return None if kind in self.closed else self.asked_at(kind)
 
     def with_leg(self, leg: Leg) -> Swap:
         if leg is self.a or leg is self.b:

@@ -120,7 +120,7 @@ def _woken(work: Work, due: int, chain: ChainId | None) -> Work:
         return replace(work, at=replace(work.at, clock=max(work.at.clock, due)))
     for leg in (work.state.a, work.state.b):
         if leg is not None and leg.terms.chain == chain and leg.terms.deadline <= due:
-            work = replace(work, state=work.state.with_leg(replace(leg, expired=True)))
+            work = work.becoming(work.state.with_leg(replace(leg, expired=True)))
     return work
 
 
@@ -133,7 +133,7 @@ def _accept(work: Work, body: OfferAccepted) -> Move:
     agreed = _agreed(work, body)
     if isinstance(agreed, Move):
         return agreed
-    work = replace(work, state=agreed).enter(Phase.ACCEPTED).ask(Kind.SEND_ACCEPTANCE)
+    work = work.becoming(agreed).enter(Phase.ACCEPTED).ask(Kind.SEND_ACCEPTANCE)
     return decide(work.inform("accepted", "offer accepted; waiting for the other side's lock"))
 
 
@@ -146,7 +146,7 @@ def _accepted(work: Work, body: AcceptanceReceived) -> Move:
     agreed = _agreed(work, body)
     if isinstance(agreed, Move):
         return agreed
-    work = replace(work, state=agreed).enter(Phase.LOCKING)
+    work = work.becoming(agreed).enter(Phase.LOCKING)
     work = work.close(Kind.SEND_OFFER).ask(Kind.LOCK)
     return decide(work.inform("locking", "offer accepted by the other side; locking"))
 
@@ -199,7 +199,7 @@ def _observed(work: Work, observation: Observation) -> Move:
         return _ignore(state, Ignored.NOT_OUR_LOCK, "another hashlock")
     if isinstance(event, LockClaimed) and event.preimage.hashlock() == state.hashlock:
         # Known for good, wherever it was shown, even where the claim that showed it is retracted.
-        work = replace(work, state=replace(state, preimage=event.preimage))
+        work = work.becoming(replace(state, preimage=event.preimage))
     leg = leg_of(state, observation)
     if leg is None:
         return _strange(work, observation)
@@ -217,7 +217,7 @@ def _observed(work: Work, observation: Observation) -> Move:
             leg = _settled(leg, Settlement.REFUNDED, observation, clock)
         case _:
             assert_never(event)
-    work = replace(work, state=work.state.with_leg(leg))
+    work = work.becoming(work.state.with_leg(leg))
     told = _seen(state, work.state, leg, observation)
     if told is not None:
         work = work.tell(told)
@@ -257,7 +257,7 @@ def _strange(work: Work, observation: Observation) -> Move:
         if len(state.strangers) < STRANGERS_TOLD:
             work = work.tell(UserEvent("stranger", Level.WARNING, _stranger(state, event)))
         strangers = (*state.strangers, event.lock_id)
-        work = replace(work, state=replace(work.state, strangers=strangers))
+        work = work.becoming(replace(work.state, strangers=strangers))
     move = decide(work)
     return replace(move, ignored=Ignored.NOT_OUR_LOCK, detail="not a lock of this swap")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from adapters.model import ChainId
 from relayers.protocol import timelocks
@@ -44,4 +45,7 @@ def wakes(state: Swap) -> tuple[Wake, ...]:
         found.append(Wake(at, None))
         if chain is not None:
             found.append(Wake(at, chain))
+    if len({wake.at for wake in found}) == len(found):
+        # Mostly so; hashing and naming the chains would take longer than all the rest.
+        return tuple(sorted(found, key=attrgetter("at")))
     return tuple(sorted(set(found), key=lambda wake: (wake.at, str(wake.chain))))
