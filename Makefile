@@ -36,3 +36,6 @@ lint: $(STAMP) ## ruff, mypy, import-linter
 lock: ## Renews requirements.lock (needs uv)
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -q -o requirements.lock
+
+bench: $(STAMP) ## Engine facts per second, and what two gateways add to a swap, in ms
+	@$(BIN)/python -m bench

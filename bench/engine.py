@@ -1,21 +1,15 @@
 """How many facts an engine takes in per second, on one core: in memory, and through SQLite.
 
-    python bench/engine.py [--swaps N] [--json FILE]
+    python -m bench        (or: make bench)
 
 Each swap is a happy one, seen by its initiator: 13 facts from the offer to the other side's claim,
-many swaps interleaved, appended in batches as watchers do. Printed with the machine's description.
-Exit status 1 where a floor is missed.
+many swaps interleaved, appended in batches as watchers do. The garbage collector is set as in a
+gateway's process.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import platform
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,6 +31,7 @@ from adapters.model import (
     Preimage,
     Stage,
 )
+from gateway import garbage
 from relayers.engine import Engine
 from relayers.journal.memory import MemoryJournal, MemoryStore
 from relayers.journal.port import FactEntry, Journal
@@ -118,6 +113,7 @@ class Rate:
 async def measure(journal: Journal, entries: list[FactEntry]) -> Rate:
     engine = await Engine.open(journal, lambda: NOW)
     running = asyncio.create_task(engine.run())
+    garbage.settle()
     heads = [Head(chain, 100, bytes(32), NOW, 90) for chain in (A, B)]
     for head in heads:
         engine.update_view(head)
@@ -139,53 +135,3 @@ async def run(swaps: int, folder: Path) -> dict[str, Rate]:
     async with await SqliteJournal.open(folder / "journal.db", "bench") as journal:
         sqlite = await measure(journal, [replace(entry) for entry in entries])
     return {"memory": memory, "sqlite": sqlite}
-
-
-def machine() -> dict[str, object]:
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Engine facts per second.")
-    parser.add_argument("--swaps", type=int, default=2_000)
-    parser.add_argument("--json", type=Path, default=None, help="also write the result here")
-    parser.add_argument("--folder", type=Path, default=None, help="where the SQLite file is made")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        rates = asyncio.run(run(arguments.swaps, Path(folder)))
-    result = {
-        "name": "engine",
-        "unit": "facts per second, one core",
-        "machine": machine(),
-        "results": {
-            name: {
-                "rate": round(rate.wall),
-                "per_cpu_second": round(rate.cpu),
-                "floor": FLOORS[name],
-                "ok": rate.wall >= FLOORS[name],
-            }
-            for name, rate in rates.items()
-        },
-    }
-    text = json.dumps(result, indent=2)
-    if arguments.json is not None:
-        arguments.json.write_text(text + "\n")
-    sys.stdout.write(text + "\n")
-    return 0 if all(rate.wall >= FLOORS[name] for name, rate in rates.items()) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,6 +20,7 @@ from structlog.stdlib import get_logger
 
 from adapters.model import InvalidValue
 from adapters.spi import Adapter, Credential, Misconfigured, Signer, Unavailable
+from gateway import garbage
 from gateway.api.peer_app import peer_app
 from gateway.api.tower_app import tower_app
 from gateway.api.user_app import user_app
@@ -391,6 +392,7 @@ async def until_signalled(opened: Callable[[], AbstractAsyncContextManager[Proce
 
     async def work() -> None:
         async with opened() as process:
+            garbage.settle()
             built.append(process)
             await process.run()
 
