@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
@@ -32,6 +33,7 @@ from relayers.protocol.intents import (
     SubmitLock,
     SubmitRefund,
 )
+from relayers.signer_turns import SignerTurns, Urgency
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +95,8 @@ class Executor:
         self._backoff = backoff
         self._numbers = itertools.count()
         self._errands = ChainErrands(engine, secrets, clock, self._put)
-        self._signers: dict[AccountId, asyncio.Lock] = {
-            post.credential.account: asyncio.Lock() for post in posts.values()
+        self._signers: dict[AccountId, SignerTurns] = {
+            post.credential.account: SignerTurns() for post in posts.values()
         }
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[str, IntentTry] = {}
@@ -180,20 +182,38 @@ class Executor:
         match intent:
             case SubmitLock(terms=terms):
                 post = self._post(terms.chain)
-                async with self._signers[post.credential.account]:
+                async with self._turn(intent, post):
                     return await self._errands.lock(intent, post.adapter, post.credential)
             case SubmitClaim(chain=chain):
                 post = self._post(chain)
-                async with self._signers[post.credential.account]:
+                async with self._turn(intent, post):
                     return await self._errands.claim(intent, post.adapter, post.credential)
             case SubmitRefund(chain=chain):
                 post = self._post(chain)
-                async with self._signers[post.credential.account]:
+                async with self._turn(intent, post):
                     return await self._errands.refund(intent, post.adapter, post.credential)
             case SendOffer() | SendAcceptance() | SendDecline():
                 return await self._send(intent)
             case _:
                 assert_never(intent)
+
+    def _turn(
+        self, intent: SubmitLock | SubmitClaim | SubmitRefund, post: Post
+    ) -> AbstractAsyncContextManager[None]:
+        """The signer's turn: claims first, then by the deadline that each must be done by."""
+        match intent:
+            case SubmitClaim(chain=chain):
+                swap = self._engine.swap(intent.hashlock)
+                legs = () if swap is None else (swap.offer.a, swap.offer.b)
+                deadlines = [leg.deadline for leg in legs if leg.chain == chain]
+                urgency = Urgency(0, min(deadlines, default=0))
+            case SubmitLock(before=before):
+                urgency = Urgency(1, before)
+            case SubmitRefund(deadline=deadline):
+                urgency = Urgency(1, deadline)
+            case _:
+                assert_never(intent)
+        return self._signers[post.credential.account].turn(urgency)
 
     def _post(self, chain: ChainId) -> Post:
         post = self._posts.get(chain)
