@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -15,6 +16,8 @@ from relayers.journal.memory import MemoryStore
 from relayers.offers.clerk import PolicyClerk
 from relayers.offers.desk import Side
 from relayers.offers.policy import DAY, Otherwise, Policy, Rule, decide, given_within_day
+from relayers.offers.rules import OfferRules
+from relayers.protocol.intents import Kind
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase, Role, Swap
 from tests.relayers.offers.samples import ALICE, BOB, CHAIN_A, CHAIN_B, sample_offer
@@ -87,7 +90,10 @@ async def test_the_day_counts_what_was_or_may_yet_be_given() -> None:
     ledgers = Ledgers()
     async with trading_post(ledgers) as alice:
         schedule = (await alice.desk.make(request())).swap.schedule
-    base = Swap(Role.RESPONDER, Phase.ACCEPTED, offer(), b"", schedule, begun=START)
+    asked = ((Kind.LOCK, START),)
+    base = Swap(
+        Role.RESPONDER, Phase.LOCKING, offer(), b"", schedule, asked=asked, begun=START - 9 * DAY
+    )
     peer = base.offer.initiator
     swaps = [
         base,
@@ -97,10 +103,11 @@ async def test_the_day_counts_what_was_or_may_yet_be_given() -> None:
         replace(base, phase=Phase.DECLINED),
         replace(base, phase=Phase.REFUNDED),
         replace(base, role=Role.INITIATOR),
-        replace(base, begun=START - DAY),
+        replace(base, phase=Phase.COMPLETED, asked=((Kind.LOCK, START - DAY),)),
+        replace(base, phase=Phase.ACCEPTED, asked=((Kind.SEND_ACCEPTANCE, START - DAY),)),
         replace(base, offer=replace(offer(), initiator=b"\x09" * 20)),
     ]
-    assert given_within_day(swaps, peer, START) == {OIL: 3_000}
+    assert given_within_day(swaps, peer, START) == {OIL: 4_000}
 
 
 # --- the clerk -----------------------------------------------------------------------------------
@@ -153,6 +160,25 @@ async def test_the_clerk_accepts_up_to_the_day_s_limit_and_leaves_the_rest() -> 
         assert len(heard.decisions) == 3, "what was left to a person is not decided again"
 
 
+async def test_an_offer_that_nobody_tells_the_clerk_of_is_found() -> None:
+    """As after a crash: the engine takes it in from the journal, once the clerk has looked."""
+    ledgers, untold = Ledgers(), asyncio.Event()
+    async with (
+        trading_post(ledgers) as alice,
+        trading_post(ledgers, BOB, ALICE, policy=LONG) as bob,
+    ):
+        decided = asyncio.Event()
+        bobs = PolicyClerk(bob.dealing, bob.desk, untold, lambda *_: decided.set(), 0.01)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(bobs.run())
+            await asyncio.sleep(0)  # it has begun, and found nothing
+            give, get = Side(GOLD, 1_500), Side(OIL, 1_000)
+            hashlock = await hand_over(alice, bob, give=give, get=get)
+            await decided.wait()
+            running.cancel()
+        assert phase(bob, hashlock) is Phase.ACCEPTED
+
+
 async def test_the_limit_is_in_the_journal() -> None:
     ledgers, store = Ledgers(), MemoryStore()
     give, get = Side(GOLD, 1_500), Side(OIL, 1_000)
@@ -164,6 +190,21 @@ async def test_the_limit_is_in_the_journal() -> None:
                 await clerk(bob)[0].decide_all()
                 accepted = [s for s in bob.engine.swaps() if s.phase is Phase.ACCEPTED]
                 assert len(accepted) == expected
+
+
+async def test_offers_that_have_waited_for_days_count_when_they_are_taken_up() -> None:
+    ledgers, store = Ledgers(), MemoryStore()
+    long = OfferRules(valid_for=3 * DAY, slack=5)
+    waits = replace(LONG, max_time=9 * DAY)
+    async with trading_post(ledgers, rules=long) as alice:
+        async with trading_post(ledgers, BOB, ALICE, store=store) as bob:
+            for _ in range(4):
+                await hand_over(alice, bob, give=Side(GOLD, 1_500), get=Side(OIL, 1_000))
+        ledgers.pass_time(2 * DAY)
+        async with trading_post(ledgers, BOB, ALICE, policy=waits, store=store) as bob:
+            await clerk(bob)[0].decide_all()
+            accepted = [s for s in bob.engine.swaps() if s.phase is Phase.ACCEPTED]
+            assert len(accepted) == 2
 
 
 async def test_an_offer_that_came_before_a_crash_is_decided_after_it() -> None:
