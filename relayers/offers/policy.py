@@ -12,6 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from adapters.model import AssetId
+from relayers.protocol.intents import Kind
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase, Role, Swap
 
@@ -102,9 +103,11 @@ _GAVE_NOTHING = frozenset(
 
 
 def given_within_day(swaps: Iterable[Swap], peer: bytes, at: int) -> Mapping[AssetId, int]:
-    """What was, or still may be, given to a peer in swaps begun within the last day, by asset.
+    """What was given to a peer within the last day, or still may be, by asset.
 
-    It is summed over the snapshots in the journal, so that a restart forgets nothing.
+    The day runs from the asking for our lock: an offer may have waited for days before it was
+    accepted, and an accepted one may wait for the peer's lock. It is summed over the snapshots in
+    the journal, so that a restart forgets nothing.
     """
     given: dict[AssetId, int] = {}
     for swap in swaps:
@@ -112,7 +115,7 @@ def given_within_day(swaps: Iterable[Swap], peer: bytes, at: int) -> Mapping[Ass
             swap.role is Role.RESPONDER
             and swap.offer.initiator == peer
             and swap.phase not in _GAVE_NOTHING
-            and swap.begun > at - DAY
+            and ((locked := swap.asked_at(Kind.LOCK)) is None or locked > at - DAY)
         ):
             leg = swap.offer.b
             given[leg.asset] = given.get(leg.asset, 0) + leg.amount
