@@ -9,6 +9,7 @@ STAMP := $(VENV)/.installed
 
 $(STAMP): requirements.lock pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "isthmus needs Python 3.11 to 3.14 on PATH: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || { echo "$(PYTHON) is not there or is no Python 3.11 to 3.14: name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no ensurepip, so it cannot make an environment: install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "installing into $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
