@@ -6,13 +6,17 @@ that got lost is handed in again, and so that one whose price has become too low
 a restart the memory is empty: transactions of before that still wait are read back from the node,
 and the first nonce that is free fills whatever gap there is.
 
-Nothing here runs by itself. Each submission first looks after the account; submitting an action
-again while its transaction waits does not make a second one, but pursues the first.
+Nothing here runs by itself. Each submission first looks after the account: whoever wanted the
+first in line, all that follow wait for it, so it is replaced once it has waited too long. What a
+node says of another call's transaction never fails the caller's own. Submitting an action again
+while its transaction waits does not make a second one, but pursues the first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +29,9 @@ from adapters.ethereum.node_errors import UNKNOWN_METHOD, NodeFailed, NodeRefuse
 from adapters.ethereum.quantities import data, fields, quantity
 from adapters.ethereum.rpc import Node, Rpc
 from adapters.ethereum.signed_transaction import Fees, SignedTransaction, sign
-from adapters.spi import NotSent, Rejected, Signer, Unavailable, Unknown
+from adapters.spi import NotSent, Rejected, Signer, SigningFailed, Unavailable, Unknown
+
+log = logging.getLogger(__name__)
 
 _MOST_READ_BACK = 64
 """Transactions that are read back after a restart; more are not ours to look after."""
@@ -56,7 +62,7 @@ class _Counts:
 
 class Account:
     """One signer on one chain. ``patience``: seconds after which a waiting transaction that is
-    pursued is replaced."""
+    pursued, or the first in line, is replaced."""
 
     def __init__(
         self,
@@ -94,7 +100,8 @@ class Account:
             found = await self._pursue(call, counts)
             if found is not None:
                 return found
-            nonce = max([counts.known, *(waiting + 1 for waiting in self._waiting)])
+            # The first that is free: a gap would hold up all that follow it.
+            nonce = next(n for n in itertools.count(counts.known) if n not in self._waiting)
             price = pricing.capped(counts.market, self._policy)
             signed = await sign(self._signer, self._chain_id, nonce, gas, price, call)
             waiting = Waiting(nonce, call, gas, price, signed, signed.id, self._now())
@@ -108,7 +115,7 @@ class Account:
 
     async def _look_after(self) -> _Counts:
         """Forgets what is in a block, reads back what is not remembered, hands in again what the
-        node has lost, and raises the price of the first in line where no block would take it."""
+        node has lost, and raises the price of the first in line where no block takes it."""
         counts = await self._rpc.run(self._counts)
         for nonce in [nonce for nonce in self._waiting if nonce < counts.mined]:
             del self._waiting[nonce]
@@ -117,13 +124,30 @@ class Account:
         # The first in line, and the first that the node has lost, hold up all that follow them.
         for nonce in sorted({counts.mined, counts.known}):
             waiting = self._waiting.get(nonce)
-            if waiting is None:
-                continue
-            if pricing.too_low(waiting.fees, counts.market):
-                await self._replace(waiting, counts.market)
-            elif nonce == counts.known and waiting.signed is not None:
-                await self._again(waiting)
+            if waiting is not None:
+                await self._move_on(waiting, counts)
         return counts
+
+    async def _move_on(self, waiting: Waiting, counts: _Counts) -> None:
+        """Does what can be done for a transaction that holds up others, most often not the
+        caller's own. If it fails, the caller's goes on: it is better sent and waiting than not."""
+        stuck = waiting.nonce == counts.mined and self._has_waited(waiting)
+        try:
+            if stuck or pricing.too_low(waiting.fees, counts.market):
+                await self._replace(waiting, counts.market)
+            elif waiting.nonce == counts.known and waiting.signed is not None:
+                await self._again(waiting, counts.market)
+        except (NotSent, Unknown, Unavailable, SigningFailed) as error:
+            # The type only: a node's words may repeat a call, and with it a preimage.
+            log.warning(
+                "transaction %s (nonce %d) holds up those after it and cannot be moved on: %s",
+                waiting.id,
+                waiting.nonce,
+                type(error).__name__,
+            )
+
+    def _has_waited(self, waiting: Waiting) -> bool:
+        return self._now() - waiting.since >= self._patience
 
     async def _counts(self, node: Node) -> _Counts:
         address = checksummed(self.address)
@@ -165,27 +189,44 @@ class Account:
         waiting = next((sent for sent in self._waiting.values() if sent.call == call), None)
         if waiting is None:
             return None
-        if self._now() - waiting.since >= self._patience:
+        if self._has_waited(waiting):
             return await self._replace(waiting, counts.market)
         if waiting.signed is not None and waiting.nonce >= counts.known:
-            await self._again(waiting)
+            return await self._again(waiting, counts.market)
         return waiting.id
 
     async def _replace(self, old: Waiting, market: Market) -> str:
         price = pricing.raised(old.fees, market, self._policy)
         if price is None:
             if old.signed is not None:
-                await self._again(old)
+                await self._hand_in(old, old.signed)
             return old.id
+        await self._raise_price(old, price)
+        return self._waiting[old.nonce].id
+
+    async def _raise_price(self, old: Waiting, price: Fees) -> bool:
+        """Whether a dearer one stands in its place; if not, the one before still stands."""
         signed = await sign(self._signer, self._chain_id, old.nonce, old.gas, price, old.call)
         new = replace(old, fees=price, signed=signed, id=signed.id, since=self._now())
         await self._broadcast(new, old)
-        return self._waiting[old.nonce].id if old.nonce in self._waiting else new.id
+        return self._waiting[old.nonce] is new
 
-    async def _again(self, lost: Waiting) -> None:
+    async def _again(self, lost: Waiting, market: Market) -> str:
+        """Hands a lost transaction in again; at a higher price where the node does not take it
+        back at the old one. Returns the id of the one that waits now."""
         assert lost.signed is not None
         try:
-            await self._rpc.broadcast(lost.signed.raw)
+            await self._hand_in(lost, lost.signed)
+        except NotSent:
+            price = pricing.raised(lost.fees, market, self._policy)
+            if price is None or not await self._raise_price(lost, price):
+                raise
+            return self._waiting[lost.nonce].id
+        return lost.id
+
+    async def _hand_in(self, lost: Waiting, signed: SignedTransaction) -> None:
+        try:
+            await self._rpc.broadcast(signed.raw)
         except Rejected:
             # It will never be taken: its nonce is free again.
             del self._waiting[lost.nonce]
