@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.ethereum.cursor import Checkpoint, Mark, thinned, write
-from adapters.ethereum.heads import Heads, Tip, header_at
+from adapters.ethereum.heads import Heads, Tip, behind, header_at
 from adapters.ethereum.lock_contract import LockLog
 from adapters.ethereum.log_reader import LogReader
 from adapters.ethereum.node_errors import NodeFailed
@@ -64,10 +64,8 @@ class Follower:
             return None
         mark = self._mark
         base = await self._base(node, tip, mark)
-        if tip.head.height < (mark.trail[-1][0] if mark.trail else 0):
-            tip = self._heads.accept_fork(tip)
         if base.violation is not None:
-            tip = self._heads.start_again(tip)
+            tip = tip.as_ruled()
         head = tip.head
         # After a violation, what was final and is no more is read anew.
         final_before = min(mark.final, base.height) if base.violation is not None else mark.final
@@ -85,6 +83,7 @@ class Follower:
         every = max(8, last - final_now + 1)
         new_mark = Mark(final_now, thinned(trail, every) if trail else (), tuple(pending))
         notice = Notice(head, tuple(observations), write(new_mark), base.violation)
+        self._heads.follow(tip, last, forked=base.forked)
         self._mark, self._told, self.caught_up = new_mark, tip, last == head.height
         return notice
 
@@ -110,12 +109,12 @@ class Follower:
             if seen == known:
                 if not forked and mark.trail[-1][0] > head.height:
                     # All that it shows is what we knew: an older view, not another fork.
-                    raise self._heads.behind(head.height)
+                    raise behind(mark.trail[-1][0], head.height)
                 return _Base(height, known, forked, self._violation(mark, height, lowest))
             forked = True
             lowest = ((height, known), seen)
         if mark.trail and not forked:
-            raise self._heads.behind(head.height)
+            raise behind(mark.trail[-1][0], head.height)
         height = self._start - 1
         return _Base(height, None, forked, self._violation(mark, height, lowest))
 

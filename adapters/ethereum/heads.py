@@ -1,8 +1,9 @@
 """The newest block, and which one is irreversible: by the node's tag, or by depth.
 
-A node that shows an older head than was seen before is behind (it is catching up, or was restored):
-it is not believed, and the next node is asked. A shorter fork is told from that by its hashes,
-which the follower compares.
+A node that shows an older head than was followed before is behind (it is catching up, or was
+restored): it is not believed, and the next node is asked. A shorter fork is told from that by its
+hashes, which the follower compares. What counts as followed only the follower says: a height that
+one node names once, without the blocks that lead to it, must not make every other node look behind.
 """
 
 from __future__ import annotations
@@ -44,6 +45,15 @@ async def header_at(node: Node, chain: ChainId, height: int) -> Header | None:
     return header
 
 
+def behind(seen: int, height: int) -> NodeFailed:
+    """The failure of a node whose newest block is at ``height`` where ``seen`` was reached."""
+    return NodeFailed(
+        f"has gone back from block {seen} to {height} (it is catching up, was "
+        "restored from a copy, or its chain was started afresh)",
+        sent=False,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tip:
     """The newest block and the chain's head that it makes."""
@@ -52,6 +62,11 @@ class Tip:
     parent_hash: bytes
     ruled_final: int
     """What the rule alone says is final; ``head`` keeps what was final before."""
+
+    def as_ruled(self) -> Tip:
+        """The same where the chain has broken its finality: what was final before counts no
+        more."""
+        return replace(self, head=replace(self.head, final_height=self.ruled_final))
 
 
 class Heads:
@@ -69,32 +84,22 @@ class Heads:
         block = await node.call("eth_getBlockByNumber", "latest", False)
         header = read_header(self._chain, block)
         if header.height < self._highest and not any_height:
-            raise self.behind(header.height)
+            raise behind(self._highest, header.height)
         ruled = await self._final_height(node, header.height)
         # What was final stays so: a node that is behind in finality does not take it back.
         final = max(ruled, min(self._final, header.height))
-        if header.height >= self._highest:
-            self._highest, self._final = header.height, final
         head = Head(self._chain, header.height, header.hash, header.time, final)
         return Tip(head, header.parent_hash, ruled)
 
-    def behind(self, height: int) -> NodeFailed:
-        return NodeFailed(
-            f"has gone back from block {self._highest} to {height} (it is catching up, was "
-            "restored from a copy, or its chain was started afresh)",
-            sent=False,
-        )
-
-    def accept_fork(self, tip: Tip) -> Tip:
-        """A fork that is shorter than what was seen, and whose hashes show that it is one."""
-        self._highest = tip.head.height
-        self._final = min(self._final, tip.head.height)
-        return replace(tip, head=replace(tip.head, final_height=self._final))
-
-    def start_again(self, tip: Tip) -> Tip:
-        """The chain has broken its finality: what was final before counts no more."""
-        self._highest, self._final = tip.head.height, tip.ruled_final
-        return replace(tip, head=replace(tip.head, final_height=tip.ruled_final))
+    def follow(self, tip: Tip, last: int, *, forked: bool) -> None:
+        """The chain was read up to block ``last``, and hashes link it to what was known before.
+        ``forked``: they also show that a block that was known is gone, so heights may fall."""
+        head = tip.head
+        if forked:
+            self._highest = min(self._highest, head.height)
+            self._final = min(self._final, head.final_height)
+        self._highest = max(self._highest, last)
+        self._final = max(self._final, min(head.final_height, last))
 
     async def _final_height(self, node: Node, height: int) -> int:
         match self._final_by:
