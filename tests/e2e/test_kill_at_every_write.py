@@ -18,6 +18,8 @@ import pytest
 from tests.e2e.mortal_gateway import Death
 from tests.e2e.pairs import Pair, make_environment, start
 
+pytestmark = pytest.mark.alone
+
 PAIRS = 8
 """Half of them lose their initiators, half their responders. Each spends its time waiting for
 blocks, so that many cost little more than few."""
