@@ -15,6 +15,12 @@ THRESHOLDS = (50_000, 20, 50)
 """Of the three generations, as gc.set_threshold takes them."""
 
 
+def begin() -> None:
+    """To be called first of all: a tenth of the processor time of importing everything would go
+    into collections that find nothing."""
+    gc.set_threshold(*THRESHOLDS)
+
+
 def settle() -> None:
     """To be called once, when all is open and before the work begins."""
     gc.collect()

@@ -30,6 +30,9 @@ def _watchtower() -> None:
 @gateway_commands.command("run")
 def run_gateway(config: RunConfig) -> None:
     """Runs the gateway until it is stopped (SIGTERM or Ctrl-C)."""
+    from gateway import garbage
+
+    garbage.begin()
     import asyncio
 
     from gateway import compose
@@ -45,6 +48,9 @@ def run_gateway(config: RunConfig) -> None:
 def run_watchtower(config: RunConfig) -> None:
     """Runs a watchtower until it is stopped: it claims for whoever is due, once a secret is on a
     chain, and refunds what is overdue."""
+    from gateway import garbage
+
+    garbage.begin()
     import asyncio
 
     from gateway import compose
