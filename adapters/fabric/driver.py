@@ -24,6 +24,7 @@ from adapters.fabric.chaincode.clock import NANOSECONDS
 from adapters.fabric.chaincode.configuration import INTERFACE
 from adapters.fabric.chaincode.holdings import MAX_PARTS
 from adapters.fabric.diagnosis import Diagnosis
+from adapters.fabric.endorsers import PEERS_CHOICE, Endorsers
 from adapters.fabric.errors import commit_error
 from adapters.fabric.event_stream import EventStream
 from adapters.fabric.gateway import Gateway
@@ -92,6 +93,7 @@ class FabricAdapter:
         self._clock = clock
         self._ledger = LedgerReader(name, gateway, settings.channel)
         self._codec = LockCodec(settings.chain_id(), b"", settings.chaincode)
+        self._endorsers = Endorsers(name, gateway, self._ledger, settings.msp_id)
         # Two blocks' time beyond I: by then a transaction in doubt is in, or was lost.
         doubt = 2.0 * max(settings.inclusion, 1)
         self._reservations = Reservations(doubt, time.monotonic)
@@ -347,16 +349,62 @@ class FabricAdapter:
     ) -> Submission:
         """Of two that settle one lock in one block, the second is committed as a conflict of
         versions. What it lost to is the lock's end: the chain's answer to another try is known."""
+        organisations = await self._endorsers_of(lock_id, claims=words[0] == "claim")
         try:
-            return await self._send(identity, words, timestamp)
+            submission = await self._send(identity, words, timestamp, organisations=organisations)
+        except Unavailable:
+            # also what a peer says that finds no endorser of an organisation it is told to ask
+            self._endorsers.failed(lock_id)
+            raise
         except NotSent as error:
+            self._endorsers.failed(lock_id)
             record = await self.lookup(lock_id)
             if record.state in (LockState.CLAIMED, LockState.REFUNDED):
+                self._endorsers.done(lock_id)
                 raise Rejected(
                     f"{self._name}: lock {lock_id.hex()} is {record.state} already",
                     RejectionReason.LOCK_SETTLED,
                 ) from error
             raise
+        except Rejected as error:
+            await self._check_refusal(error, lock_id, words, timestamp)
+            raise
+        self._endorsers.done(lock_id)
+        return submission
+
+    async def _endorsers_of(self, lock_id: LockId, *, claims: bool) -> Sequence[str]:
+        """Whom to ask; of a lock that cannot be read, whomever the peer chooses."""
+        try:
+            terms = (await self.lookup(lock_id)).terms
+        except AdapterError:
+            return PEERS_CHOICE
+        if terms is None:
+            return PEERS_CHOICE
+        chaincodes = [self._settings.chaincode, *self._token_chaincode(terms)]
+        gains = terms.sender if claims else terms.recipient
+        return await self._endorsers.for_settling(lock_id, chaincodes, msp_of(gains.address))
+
+    async def _check_refusal(
+        self, refusal: Rejected, lock_id: LockId, words: Sequence[str], timestamp: int
+    ) -> None:
+        """Another organisation's endorser may refuse what the ledger allows, or endorse with a
+        signature that is none. Only what the own peer refuses as well is refused: otherwise
+        raises NotSent, and the next try asks others."""
+        try:
+            await self._gateway.evaluate(self._settings.chaincode, *words, timestamp=timestamp)
+        except AdapterError:
+            self._endorsers.done(lock_id)
+            return
+        self._endorsers.failed(lock_id)
+        raise NotSent(
+            f"{self._name}: the own peer would settle lock {lock_id.hex()}, but: {refusal}"
+        ) from refusal
+
+    def _token_chaincode(self, terms: LockTerms) -> Sequence[str]:
+        """The chaincode that holds the asset, where the lock chaincode does not itself."""
+        if terms.asset.namespace != TOKEN:
+            return ()
+        return (self._codec.asset_text(terms.asset).removeprefix(f"{TOKEN}:"),)
 
     async def _send(
         self,
@@ -365,9 +413,10 @@ class FabricAdapter:
         timestamp: int,
         sent: Callable[[], None] = lambda: None,
         settled: Callable[[], None] = lambda: None,
+        organisations: Sequence[str] = PEERS_CHOICE,
     ) -> Submission:
         proposal, envelope = await self._gateway.endorse(
-            identity, self._settings.chaincode, words, timestamp
+            identity, self._settings.chaincode, words, timestamp, organisations
         )
         sent()
         try:
@@ -401,8 +450,7 @@ class FabricAdapter:
         except InvalidValue as error:
             found.append(str(error))
         else:
-            if terms.asset.namespace == TOKEN:
-                chaincodes.append(self._codec.asset_text(terms.asset).removeprefix(f"{TOKEN}:"))
+            chaincodes += self._token_chaincode(terms)
         found += await endorsement.objections(
             self._name, self._gateway, self._ledger, chaincodes, parties
         )

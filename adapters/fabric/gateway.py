@@ -85,15 +85,22 @@ class Gateway:
         return [peer.address for peer in self._peers]
 
     async def evaluate(
-        self, chaincode: str, *words: str | bytes, address: str | None = None
+        self,
+        chaincode: str,
+        *words: str | bytes,
+        address: str | None = None,
+        timestamp: int | None = None,
     ) -> bytes:
         """What a query answers, signed by the reading identity; at one peer, where named.
 
+        ``timestamp``: nanoseconds since 1970; now, unless given.
+
         Raises Rejected where the chaincode refuses, Unavailable, Misconfigured.
         """
+        when = self._clock() if timestamp is None else timestamp
         try:
             proposal = await propose(
-                self._reader, self._settings.channel, chaincode, _bytes(words), self._clock()
+                self._reader, self._settings.channel, chaincode, _bytes(words), when
             )
         except SigningFailed as error:
             raise Misconfigured(f"{self._name}: the reading key cannot sign: {error}") from error
@@ -112,10 +119,17 @@ class Gateway:
         return await self._round(Step.EVALUATE, call, address)
 
     async def endorse(
-        self, identity: Identity, chaincode: str, words: Sequence[str], timestamp: int
+        self,
+        identity: Identity,
+        chaincode: str,
+        words: Sequence[str],
+        timestamp: int,
+        organisations: Sequence[str] = (),
     ) -> tuple[Proposal, Any]:
         """A proposal and the transaction that enough endorsers have agreed to, unsigned.
 
+        ``organisations``: MSP ids; one peer of each is asked and nobody else. None: the peer
+        chooses by the policy.
         From here on what ``words`` hold is public. Raises Rejected, NotSent, Unavailable,
         Misconfigured.
         """
@@ -129,6 +143,7 @@ class Gateway:
             transaction_id=proposal.transaction,
             channel_id=proposal.channel,
             proposed_transaction=proposal.signed,
+            endorsing_organizations=organisations,
         )
 
         async def call(peer: _Peer) -> Any:

@@ -8,8 +8,9 @@ the sub-groups' policies of a name), as Fabric evaluates them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, assert_never
 
 from fabric_protos.common import policies_pb2
@@ -59,6 +60,33 @@ def organisations(rule: Rule) -> frozenset[str]:
             return frozenset().union(*(organisations(inner) for inner in rules))
         case _:
             assert_never(rule)
+
+
+def endorsing_sets(rule: Rule, allowed: Collection[str]) -> Iterator[frozenset[str]]:
+    """Sets of these organisations that meet the rule with one signature of each.
+
+    Stricter than ``satisfied``: one signature counts for one place in a policy, and the Gateway
+    service asks one peer of each organisation that it is told.
+    """
+    match rule:
+        case SignedBy(msp_id):
+            if msp_id in allowed:
+                yield frozenset({msp_id})
+        case OutOf(count, rules):
+            able = [inner for inner in rules if satisfied(inner, allowed)]
+            for chosen in combinations(able, max(count, 0)):
+                yield from _endorsing_all(chosen, frozenset(allowed))
+        case _:
+            assert_never(rule)
+
+
+def _endorsing_all(rules: Sequence[Rule], allowed: frozenset[str]) -> Iterator[frozenset[str]]:
+    if not rules:
+        yield frozenset()
+        return
+    for first in endorsing_sets(rules[0], allowed):
+        for others in _endorsing_all(rules[1:], allowed - first):
+            yield first | others
 
 
 def can_veto(rule: Rule, msp_id: str) -> bool:
