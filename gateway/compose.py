@@ -18,13 +18,14 @@ from typing import Protocol
 
 from structlog.stdlib import get_logger
 
-from adapters.model import InvalidValue
-from adapters.spi import Adapter, Credential, Misconfigured, Signer, Unavailable
+from adapters.model import ChainId, InvalidValue
+from adapters.spi import Adapter, Credential, Misconfigured, Signer
 from gateway import garbage
 from gateway.api.peer_app import peer_app
 from gateway.api.tower_app import tower_app
 from gateway.api.user_app import user_app
 from gateway.audit import AuditLog
+from gateway.chain_doors import ChainDoor, ChainDoors
 from gateway.listener import Listener, bind, check_tls
 from gateway.sections import KeySection
 from gateway.services import ChainTrouble, Services
@@ -53,6 +54,9 @@ from relayers.watcher import Watcher
 from relayers.watchtower import Watchtower
 
 _log = get_logger("gateway")
+
+PATIENCE = 10.0
+"""Seconds that a start waits for the chains: the gateway then begins with those that are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,10 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """Builds a gateway. ``prompt`` asks for passphrases that the configuration does not refer to.
 
-    Waits for chains whose nodes do not answer yet. Raises ConfigurationError, Misconfigured
-    (a key, a TLS file, a port in use, a chain that is not the configured one), JournalError.
+    Chains are opened side by side; those whose nodes do not answer are taken up when they do, and
+    hold up nothing else. A chain that is not the configured one ends the start only where no swap
+    is open; else it is left out, and doctor and /readyz say so. Raises ConfigurationError,
+    Misconfigured (a key, a TLS file, a port in use, such a chain), JournalError.
     """
     root = settings.root
     keys = Keys(settings.folder, prompt)
@@ -147,26 +153,48 @@ async def open_gateway(
             await SqliteJournal.open(root.journal.path, owner)
         )
         audit = stack.enter_context(AuditLog(settings.audit_path, clock))
-        adapters = await open_chains(stack, settings.chains)
         credentials = [
             credential_of(chain, chain_signer)
             for chain, chain_signer in zip(settings.chains, chain_signers, strict=True)
         ]
-        traded = [TradedChain(*pair) for pair in zip(adapters, credentials, strict=True)]
         engine = await Engine.open(journal, clock)
         backoff = Backoff(random.random)
-        watchers = [Watcher(engine, chain.adapter, clock, backoff) for chain in traded]
-        executor = Executor(
-            engine,
-            {chain.id: Post(chain.adapter, chain.credential) for chain in traded},
-            messenger,
-            swap_key,
-            clock,
-            backoff,
+        doors = await stack.enter_async_context(ChainDoors(settings.chains, backoff, clock))
+        await doors.all_tried(PATIENCE)
+        if all(swap.ended for swap in engine.swaps()):
+            # Nothing is at stake: better not to start at all than with less than was written.
+            doors.raise_misconfigured()
+        executor = Executor(engine, {}, messenger, swap_key, clock, backoff)
+        traded = TradedChains(
+            (),
+            settings.bounds,
+            lambda: [door.name for door in doors if traded.named(door.name) is None],
         )
+        names: dict[ChainId, str] = {}
+        watchers: list[Watcher] = []
+
+        def take_up(adapter: Adapter, credential: Credential) -> Watcher:
+            chain = TradedChain(adapter, credential)
+            names[chain.id] = chain.name
+            traded.add(chain)
+            watchers.append(Watcher(engine, adapter, clock, backoff))
+            executor.add(chain.id, Post(adapter, credential))
+            return watchers[-1]
+
+        def served(door: ChainDoor, credential: Credential) -> Callable[[], Awaitable[None]]:
+            """Watches a chain from when it is open. One that is open now is taken up now, so that
+            the first request finds it."""
+            watcher = None if door.adapter is None else take_up(door.adapter, credential)
+
+            async def serve() -> None:
+                one = watcher or take_up(await door.opened(), credential)
+                await one.run()
+
+            return serve
+
         dealing = Dealing(
             signer=signer,
-            chains=TradedChains(traded, settings.bounds),
+            chains=traded,
             peers=peers,
             swaps=engine,
             clock=clock,
@@ -178,7 +206,7 @@ async def open_gateway(
             Sources(
                 swaps=engine.swaps,
                 views=engine.views,
-                names={chain.id: chain.name for chain in traded},
+                names=names,
                 quarantined=lambda: len(engine.quarantined()),
                 intents=lambda: len(engine.intents()),
                 clock=clock,
@@ -202,12 +230,15 @@ async def open_gateway(
             metrics=metrics,
             clock=clock,
             chance=secrets.token_bytes,
-            trouble=lambda: _trouble(watchers, traded),
+            trouble=lambda: {**doors.trouble(), **_trouble(watchers, names)},
             stopping=asyncio.Event(),
         )
-        workers: dict[str, Callable[[], Awaitable[None]]] = {"engine": engine.run}
-        for watcher, chain in zip(watchers, traded, strict=True):
-            workers[f"watcher of {chain.name}"] = watcher.run
+        workers: dict[str, Callable[[], Awaitable[None]]] = {
+            "engine": engine.run,
+            "chains": doors.run,
+        }
+        for door, credential in zip(doors, credentials, strict=True):
+            workers[f"watcher of {door.name}"] = served(door, credential)
         workers |= {"executor": executor.run, "policy clerk": clerk.run}
         yield Gateway(
             services,
@@ -222,9 +253,8 @@ def _tls(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None
 
 
 def _trouble(
-    watchers: Sequence[Watcher], chains: Sequence[TradedChain]
+    watchers: Sequence[Watcher], names: Mapping[ChainId, str]
 ) -> Mapping[str, ChainTrouble]:
-    names = {chain.id: chain.name for chain in chains}
     return {
         names[watcher.chain]: ChainTrouble(watcher.state.error, int(watcher.state.since or 0))
         for watcher in watchers
@@ -265,25 +295,11 @@ class Keys:
 async def open_chains(
     stack: AsyncExitStack, chains: Sequence[ChainConfiguration]
 ) -> Sequence[Adapter]:
-    """Opens every chain; one whose node does not answer is tried again until it does. Raises
-    Misconfigured."""
-    backoff = Backoff(random.random)
-    adapters = []
-    for chain in chains:
-        failures = 0
-        while True:
-            try:
-                adapter = await stack.enter_async_context(
-                    chain.plugin.open(chain.name, chain.settings)
-                )
-            except Unavailable as error:
-                failures += 1
-                _log.warning("waiting for a chain", chain=chain.name, error=str(error))
-                await asyncio.sleep(backoff.pause(failures))
-            else:
-                adapters.append(adapter)
-                break
-    return adapters
+    """Opens every chain, side by side; one whose node does not answer is tried again until it
+    does. Raises Misconfigured."""
+    doors = ChainDoors(chains, Backoff(random.random), system_clock)
+    await stack.enter_async_context(doors)
+    return await doors.all_open()
 
 
 def credential_of(chain: ChainConfiguration, signer: Signer) -> Credential:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
 from adapters.model import AccountId, ChainId, Hashlock, Preimage
-from adapters.spi import Adapter, AdapterError, Credential, Misconfigured, Rejected
+from adapters.spi import Adapter, AdapterError, Credential, Rejected, Unavailable
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause
 from relayers.clock import Clock
@@ -89,7 +89,7 @@ class Executor:
         backoff: Backoff,
     ) -> None:
         self._engine = engine
-        self._posts = posts
+        self._posts = dict(posts)
         self._messenger = messenger
         self._clock = clock
         self._backoff = backoff
@@ -101,6 +101,14 @@ class Executor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[str, IntentTry] = {}
         self._group: asyncio.TaskGroup | None = None
+
+    def add(self, chain: ChainId, post: Post) -> None:
+        """A chain that could not be reached at the start. Its intents are taken up at once."""
+        self._posts[chain] = post
+        self._signers.setdefault(post.credential.account, SignerTurns())
+        for intent in self._engine.intents():
+            if _chain_of(intent) == chain:
+                self.opened(intent)
 
     def tries(self) -> Sequence[IntentTry]:
         """The intents in work, oldest first."""
@@ -218,7 +226,10 @@ class Executor:
     def _post(self, chain: ChainId) -> Post:
         post = self._posts.get(chain)
         if post is None:
-            raise Misconfigured(f"{chain} is not in the configuration any more; add it again")
+            raise Unavailable(
+                f"{chain} is not open: its node was not reached yet, or it is not in the "
+                "configuration any more; see isthmus doctor"
+            )
         return post
 
     async def _send(self, message: Message) -> Pause:
@@ -236,3 +247,16 @@ class Executor:
         key = Hashlock(bytes.fromhex(intent.id.partition(":")[0]))
         ident = f"{intent.id}/{type(body).__name__}/{self._clock()}/{next(self._numbers)}"
         return await self._engine.put(key, body, ident)
+
+
+def _chain_of(intent: Intent) -> ChainId | None:
+    """The chain that it acts on; None for a message."""
+    match intent:
+        case SubmitLock(terms=terms):
+            return terms.chain
+        case SubmitClaim(chain=chain) | SubmitRefund(chain=chain):
+            return chain
+        case SendOffer() | SendAcceptance() | SendDecline():
+            return None
+        case _:
+            assert_never(intent)

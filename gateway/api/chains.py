@@ -26,6 +26,10 @@ def chain_router(services: Services) -> APIRouter:
 
     def named(name: str) -> TradedChain:
         chain = services.dealing.chains.named(name)
+        if chain is None and name in services.dealing.chains.awaited():
+            trouble = services.trouble().get(name)
+            why = trouble.problem if trouble is not None else "its node was not reached yet"
+            raise Unavailable(f"chain {name} is not open: {why}")
         if chain is None:
             known = ", ".join(chain.name for chain in services.dealing.chains)
             raise ProblemError(

@@ -26,7 +26,17 @@ async def diagnosed(services: Services) -> DoctorView:
         *(_chain(services, chain) for chain in dealing.chains),
         *(_peer(services, peer) for peer in dealing.peers),
     )
-    findings = tuple(finding for part in parts for finding in part)
+    troubles = services.trouble()
+    closed = [
+        refuted(
+            f"chain {name}",
+            "open",
+            troubles[name].problem if name in troubles else "its node was not reached yet",
+            "see to the node, or to the chain's block in the configuration; it is tried again",
+        )
+        for name in dealing.chains.awaited()
+    ]
+    findings = (*closed, *(finding for part in parts for finding in part))
     return DoctorView(ok=all(finding.ok for finding in findings), findings=findings)
 
 

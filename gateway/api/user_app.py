@@ -88,7 +88,8 @@ def user_app(services: Services, token: Secret) -> FastAPI:
 def _unready(services: Services) -> tuple[str, ...]:
     if services.stopping.is_set():
         return ("the gateway is stopping",)
-    reasons: list[str] = []
+    awaited = services.dealing.chains.awaited()
+    reasons = [f"chain {name} is not open; isthmus doctor says why" for name in awaited]
     for chain in services.dealing.chains:
         view = services.engine.views().get(chain.id)
         if view is None:

@@ -5,7 +5,7 @@ Each question turns a chain's answer, or its silence, into one refusal that name
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -102,13 +102,31 @@ class TradedChain:
 
 
 class TradedChains:
-    """All of them, by id and by the operator's name."""
+    """Those that are open, by id and by the operator's name. ``awaited``: the names of those that
+    are configured and not open yet; which chain ids they have is known when they are."""
 
-    def __init__(self, chains: Iterable[TradedChain], bounds: GatewayBounds) -> None:
-        self._all = tuple(chains)
-        self._by_id = {chain.id: chain for chain in self._all}
-        self._by_name = {chain.name: chain for chain in self._all}
+    def __init__(
+        self,
+        chains: Iterable[TradedChain],
+        bounds: GatewayBounds,
+        awaited: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._all: tuple[TradedChain, ...] = ()
+        self._by_id: dict[ChainId, TradedChain] = {}
+        self._by_name: dict[str, TradedChain] = {}
+        self._awaited = awaited
         self.bounds = bounds
+        for chain in chains:
+            self.add(chain)
+
+    def add(self, chain: TradedChain) -> None:
+        """One that has just been opened."""
+        self._all = (*self._all, chain)
+        self._by_id[chain.id] = chain
+        self._by_name[chain.name] = chain
+
+    def awaited(self) -> tuple[str, ...]:
+        return tuple(self._awaited())
 
     def __iter__(self) -> Iterator[TradedChain]:
         return iter(self._all)
@@ -117,8 +135,17 @@ class TradedChains:
         return self._by_name.get(name)
 
     def at(self, chain: ChainId, field: str) -> TradedChain:
-        """Raises OfferRefused (unknown_chain)."""
+        """Raises OfferRefused (unknown_chain; chain_unavailable where it may be one that is not
+        open yet)."""
         found = self._by_id.get(chain)
+        awaited = self.awaited()
+        if found is None and awaited:
+            raise OfferRefused(
+                Refusal.CHAIN_UNAVAILABLE,
+                f"{field}: chain {chain} cannot be dealt with now: chains of this gateway are not "
+                f"open yet ({', '.join(awaited)}); try again",
+                field,
+            )
         if found is None:
             known = ", ".join(str(chain.id) for chain in self._all)
             raise OfferRefused(
