@@ -63,7 +63,8 @@ def profile_of(name: str, settings: EthereumSettings, ids: Identities) -> ChainP
             }
         ),
         stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
-        fee_asset=ids.coin,
+        # Where gas is free an account needs no coin.
+        fee_asset=None if settings.gas_price == 0 else ids.coin,
     )
 
 

@@ -230,6 +230,7 @@ class OfferDesk:
                 f"{b.account} holds {balance} of {offer.b.asset}, the offer asks for "
                 f"{offer.b.amount} (smallest units); fund the account and accept then",
             )
+        await _refuse_without_fees(a, b, offer)
         acceptance = Acceptance(offer_digest(offer), offer.hashlock, a.account, b.account)
         lock_a, lock_b = await dealing.lock_ids(offer, acceptance)
         digest = acceptance_digest(acceptance)
@@ -284,6 +285,25 @@ def _leg(chain: TradedChain, asset: AssetId, amount: int, deadline: int) -> Offe
 def _field(message: str) -> str | None:
     first = message.partition(" ")[0]
     return first if first in ("reference", "hashlock") else None
+
+
+async def _refuse_without_fees(a: TradedChain, b: TradedChain, offer: Offer) -> None:
+    """Who gives on B and cannot pay for the claim on A loses what was given: so our account needs
+    coin on both, on B beyond the coin that is itself given. How much fees will be nobody knows
+    now, but nothing is too little. Raises OfferRefused (insufficient_balance)."""
+    for chain, given in ((a, None), (b, offer.b)):
+        fee_asset = chain.adapter.profile.fee_asset
+        if fee_asset is None:
+            continue
+        spent = given.amount if given is not None and given.asset == fee_asset else 0
+        held = await chain.balance(fee_asset)
+        if held <= spent:
+            beyond = f" beyond the {spent} that the offer asks for" if spent else ""
+            raise OfferRefused(
+                Refusal.INSUFFICIENT_BALANCE,
+                f"{chain.account} holds {held} of {fee_asset} (smallest units), nothing{beyond} to "
+                f"pay the fees of chain {chain.name} with; fund the account and accept then",
+            )
 
 
 async def _shortages(a: TradedChain, b: TradedChain, offer: Offer) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.model import MAX_AMOUNT, AssetId, ChainId, LockTerms
+from adapters.model import MAX_AMOUNT, AccountId, AssetId, ChainId, LockState, LockTerms
 from adapters.spi import Rejected, Unavailable
 from relayers.offers.desk import Deadlines, OfferRequest, Side
 from relayers.offers.refusal import OfferRefused, Refusal
@@ -260,7 +260,7 @@ async def test_a_lock_id_that_was_ever_used_is_not_agreed_to(
         record = await used.lookup(b"\x01" * 32)  # type: ignore[arg-type]
 
         async def look_up(lock_id: Any) -> Any:
-            return replace(record, lock_id=lock_id, state="refunded")
+            return replace(record, lock_id=lock_id, state=LockState.REFUNDED)
 
         monkeypatch.setattr(used, "lookup", look_up)
         assert await accept_refused(bob, hashlock) is Refusal.LOCK_USED
@@ -278,3 +278,24 @@ async def test_declining_tells_the_peer_why() -> None:
         (intent,) = bob.engine.intents()
         assert isinstance(intent, SendDecline)
         assert intent.reason == "too dear"
+
+
+@pytest.mark.parametrize("chain", [CHAIN_A, CHAIN_B])
+async def test_nothing_is_accepted_without_coin_to_pay_fees(
+    monkeypatch: pytest.MonkeyPatch, chain: ChainId
+) -> None:
+    ledgers = Ledgers()
+    async with trading_post(ledgers) as alice, trading_post(ledgers, BOB, ALICE) as bob:
+        hashlock: Any = await handed_over(alice, bob)
+        adapter = bob.adapters[chain]
+        coin = AssetId(chain, "slip44", "60")
+        balance = adapter.balance
+
+        async def empty(account: AccountId, asset: AssetId) -> int:
+            return 0 if asset == coin else await balance(account, asset)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(adapter, "profile", replace(adapter.profile, fee_asset=coin))
+            patched.setattr(adapter, "balance", empty)
+            assert await accept_refused(bob, hashlock) is Refusal.INSUFFICIENT_BALANCE
+        assert (await bob.desk.accept(hashlock)).phase is Phase.ACCEPTED
