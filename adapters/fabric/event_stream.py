@@ -103,6 +103,8 @@ class EventStream:
             return None
         newest, _ = await self._ledger.newest()
         if newest < place.block:
+            # It answers, so nothing else would make the next try ask another peer.
+            self._gateway.prefer_another()
             raise Unavailable(
                 f"{self._name}: the peer's ledger ends at block {newest}, before the cursor's "
                 f"block {place.block}: it is behind, or it is another ledger"
@@ -145,6 +147,7 @@ class EventStream:
         elif self._told is not None:
             head = replace(head, time=max(head.time, self._told.time))
         if head.height < least:
+            self._gateway.prefer_another()
             raise Unavailable(f"{self._name}: the peer's ledger is behind its own events")
         self._told = head
         return head

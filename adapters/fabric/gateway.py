@@ -258,6 +258,10 @@ class Gateway:
         assert last is not None
         raise last
 
+    def prefer_another(self) -> None:
+        """The next calls begin with the next peer: the present one answers, but is behind."""
+        self._preferred = (self._preferred + 1) % len(self._peers)
+
     def _pass_over(self, peer: _Peer) -> None:
         if self._peers[self._preferred] is peer:
             self._preferred = (self._preferred + 1) % len(self._peers)
