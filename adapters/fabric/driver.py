@@ -25,7 +25,7 @@ from adapters.fabric.chaincode.configuration import INTERFACE
 from adapters.fabric.chaincode.holdings import MAX_PARTS
 from adapters.fabric.diagnosis import Diagnosis
 from adapters.fabric.endorsers import PEERS_CHOICE, Endorsers
-from adapters.fabric.errors import commit_error
+from adapters.fabric.errors import commit_error, without_preimage
 from adapters.fabric.event_stream import EventStream
 from adapters.fabric.gateway import Gateway
 from adapters.fabric.identity import Identity, NotAnIdentity, identity_of
@@ -270,7 +270,11 @@ class FabricAdapter:
                 return await self._lock(terms, credential, identity)
             case Claim(lock_id, preimage):
                 words = ("claim", lock_id.hex(), preimage.value.hex())
-                return await self._settle(identity, lock_id, words, self._clock())
+                try:
+                    return await self._settle(identity, lock_id, words, self._clock())
+                except AdapterError as error:
+                    # Other organisations' endorsers may quote what they were sent.
+                    raise without_preimage(error, preimage) from None
             case Refund(lock_id):
                 # The endorsers' clocks decide whether the deadline has passed; an own clock that
                 # is a little behind must not make a valid refund look too early.

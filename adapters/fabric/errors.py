@@ -7,6 +7,7 @@ come as text within the details, ``chaincode response 400, <reason>: <sentence>`
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from adapters.fabric.chaincode.refusal import Reason
+from adapters.model import Preimage
 from adapters.spi import (
     AdapterError,
     Misconfigured,
@@ -112,6 +114,9 @@ _PASSING = frozenset(
 
 _RESPONSE = re.compile(r"chaincode response (\d+), (?:([a-z_]+): )?(.*)", re.DOTALL)
 _ORDERER_REFUSES = re.compile(r"\b(FORBIDDEN|BAD_REQUEST|REQUEST_ENTITY_TOO_LARGE)\b")
+_URL_SAFE = str.maketrans("+/", "-_")
+_TELLING = 16
+"""So many signs of a preimage are scrubbed; fewer tell nothing that helps."""
 _NO_ACCESS = re.compile(r"access denied|creator org unknown|identity is not valid", re.IGNORECASE)
 
 
@@ -140,6 +145,21 @@ def commit_error(chain: str, transaction: str, code: str) -> AdapterError:
     if code == "DUPLICATE_TXID":
         return Unknown(f"{chain}: transaction {transaction} had been ordered before")
     return Rejected(text)
+
+
+def without_preimage(error: AdapterError, preimage: Preimage) -> AdapterError:
+    """The same error without the preimage in its text: as hex, as base64, or as a beginning of
+    either, as it stands where the text was cut. Causes are left out: they hold the text as it came.
+    """
+    text = str(error)
+    encoded = base64.b64encode(preimage.value).decode()
+    secrets = (preimage.value.hex(), encoded, encoded.translate(_URL_SAFE))
+    for secret in secrets:
+        for length in range(len(secret), _TELLING - 1, -1):
+            text = re.sub(re.escape(secret[:length]), "<preimage>", text, flags=re.IGNORECASE)
+    if isinstance(error, Rejected):
+        return type(error)(text, error.reason)
+    return type(error)(text)
 
 
 def _refusal(chain: str, status: int, name: str | None, sentence: str) -> AdapterError:
@@ -197,5 +217,7 @@ _STATUS = _status_message()
 
 
 def _one_line(text: str) -> str:
+    """What others wrote, fit for a log: no control characters, no reordering of text."""
     line = " ".join(text.split())
+    line = "".join(sign if sign.isprintable() else "?" for sign in line)
     return line if len(line) <= 600 else line[:597] + "..."

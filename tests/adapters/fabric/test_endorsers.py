@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
@@ -205,7 +206,7 @@ def by_function(**answers: Answer) -> Answer:
     return answer
 
 
-REFUSAL = "chaincode response 400, wrong_preimage: no"
+REFUSAL = f"chaincode response 400, wrong_preimage: no, {'07' * 32}"
 
 
 @pytest.mark.parametrize(
@@ -220,6 +221,8 @@ async def test_only_what_the_own_peer_refuses_as_well_is_refused(
         Evaluate=by_function(lock_record=saying(b"null"), claim=own),
     )
     async with adapter_to(peer, harness.credential("ann")) as (adapter, credential):
-        with pytest.raises(kind):
+        with pytest.raises(kind) as caught:
             await adapter.submit(Claim(LockId(bytes(32)), Preimage(b"\x07" * 32)), credential)
     assert peer.asked[-1] == "Evaluate"
+    # the refusal quotes the preimage
+    assert "0707" not in "".join(traceback.format_exception(caught.value))

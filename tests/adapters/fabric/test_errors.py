@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
+
 import pytest
 from fabric_protos.gateway import gateway_pb2
 from google.protobuf import any_pb2
 from grpc import StatusCode
 
-from adapters.fabric.errors import Failure, Step, commit_error, error_of, read_details
+from adapters.fabric.errors import (
+    Failure,
+    Step,
+    commit_error,
+    error_of,
+    read_details,
+    without_preimage,
+)
+from adapters.model import Preimage
 from adapters.spi import (
     AdapterError,
     Misconfigured,
@@ -145,3 +156,37 @@ def test_an_error_is_one_line_of_bounded_length() -> None:
     error = error_of("trade", Failure(Step.EVALUATE, StatusCode.UNAVAILABLE, "a\nb " * 1000))
     assert "\n" not in str(error)
     assert len(str(error)) < 700
+
+
+def test_what_others_wrote_cannot_steer_a_terminal_or_forge_a_line() -> None:
+    said = "chaincode response 400, other: \x1b[2Jred\x00\x9b\u202eevil\u2028line\ttab"
+    for step, text in ((Step.ENDORSE, said), (Step.SUBMIT, said)):
+        assert str(error_of("trade", Failure(step, StatusCode.ABORTED, text))).isprintable()
+
+
+PREIMAGE = Preimage(bytes(range(0xDF, 0xFF)))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        PREIMAGE.value.hex(),
+        PREIMAGE.value.hex().upper(),
+        PREIMAGE.value.hex()[:40],
+        base64.b64encode(PREIMAGE.value).decode(),
+        base64.urlsafe_b64encode(PREIMAGE.value).decode(),
+    ],
+)
+@pytest.mark.parametrize(
+    "made", [NotSent, Unavailable, lambda t: Rejected(t, RejectionReason.LOCK_SETTLED)]
+)
+def test_a_preimage_that_others_quote_is_not_passed_on(
+    shown: str, made: Callable[[str], AdapterError]
+) -> None:
+    error = made(f"trade: the chaincode refuses: claim({shown}) of lock abc")
+    scrubbed = without_preimage(error, PREIMAGE)
+    assert type(scrubbed) is type(error)
+    assert shown[:16] not in str(scrubbed)
+    assert "of lock abc" in str(scrubbed)
+    if isinstance(scrubbed, Rejected):
+        assert scrubbed.reason is RejectionReason.LOCK_SETTLED
