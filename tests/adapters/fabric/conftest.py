@@ -9,8 +9,10 @@ import pytest
 
 from tests.adapters.fabric.real_harness import RealHarness
 from tests.networks.fabric import FabricNetwork, find_release, running
+from tests.ports import free_block
 
-PORTS_FROM = 23100
+PORTS = 30
+"""So many in a row a real network takes."""
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,7 @@ def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
     if isinstance(release, str):
         pytest.skip(release)
     folder: Path = tmp_path_factory.mktemp("fabric")
-    with running(release, folder, PORTS_FROM) as network:
+    with running(release, folder, free_block(PORTS).start) as network:
         yield network
 
 
@@ -37,5 +39,5 @@ def fabric_two(tmp_path: Path) -> Iterator[FabricNetwork]:
     release = find_release()
     if isinstance(release, str):
         pytest.skip(release)
-    with running(release, tmp_path / "fabric", PORTS_FROM + 50) as network:
+    with running(release, tmp_path / "fabric", free_block(PORTS).start) as network:
         yield network

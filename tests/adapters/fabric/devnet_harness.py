@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from adapters.conformance.harness import Harness
@@ -18,6 +17,7 @@ from adapters.fabric.plugin import plugin
 from adapters.fabric.settings import FabricSettings
 from adapters.model import AssetId
 from adapters.spi import Adapter, Credential
+from tests.ports import free_block
 
 PARTICIPANTS = ("ann", "ben", "cat")
 
@@ -32,7 +32,7 @@ class DevnetHarness(Harness):
 
     def start(self) -> None:
         participants = [Participant(name, b"") for name in PARTICIPANTS]
-        self._devnet.prepare(_free_ports(self._devnet.ports_needed), participants)
+        self._devnet.prepare(free_block(self._devnet.ports_needed), participants)
         for spec in self._devnet.processes():
             self._start(spec)
         asyncio.run(self._devnet.ready())
@@ -79,13 +79,3 @@ class DevnetHarness(Harness):
     @property
     def absent_asset(self) -> AssetId:
         return AssetId(self.assets[0].chain, "asset", "unobtainium")
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        ports = []
-        for _ in range(count):
-            probe = held.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-        return ports

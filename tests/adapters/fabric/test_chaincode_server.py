@@ -33,6 +33,7 @@ from adapters.fabric.chaincode.ledger import Event, Ledger, PeerRefused, key_of,
 from adapters.fabric.chaincode.refusal import Reason, Refused
 from adapters.fabric.chaincode.stream import PeerStream
 from tests.adapters.fabric.chaincode_bench import ALICE
+from tests.ports import free_port
 
 Message = chaincode_shim_pb2.ChaincodeMessage
 SECRET = "secret-of-the-caller"
@@ -308,13 +309,6 @@ def test_a_peers_refusal_is_its_own_kind_of_error() -> None:
 # --- the process ---------------------------------------------------------------------------------
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def _first_message(channel: grpc.aio.Channel) -> Any:
     async with asyncio.timeout(PATIENCE):
         await channel.channel_ready()
@@ -328,7 +322,7 @@ async def _first_message(channel: grpc.aio.Channel) -> Any:
 async def test_the_process_registers_with_its_package_and_ends_on_sigterm(
     mode: str, tmp_path: Path
 ) -> None:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     variables = {"CHAINCODE_ID": "isthmus_1:abc", "CHAINCODE_SERVER_ADDRESS": address}
     ca = trustme.CA()
     server, peer = ca.issue_cert("127.0.0.1"), ca.issue_cert("peer.example")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -51,6 +50,7 @@ from tests.adapters.fabric.real_harness import (
     until_ready,
 )
 from tests.networks.fabric import CHAINCODE, FabricNetwork
+from tests.ports import free_port
 
 SECOND = 10**9
 PATIENCE = 30.0
@@ -307,16 +307,9 @@ async def _until_policy_says(one: Adapter, terms: LockTerms, text: str | None) -
 # --- failing parts -------------------------------------------------------------------------------
 
 
-def _closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_a_dead_peer_is_passed_over(network: FabricNetwork, funded: RealHarness) -> None:
     ca = network.tls_ca(1)
-    dead = {"address": f"127.0.0.1:{_closed_port()}", "tls_ca": ca}
+    dead = {"address": f"127.0.0.1:{free_port()}", "tls_ca": ca}
     endpoints = [dead, {"address": network.peer_address(1), "tls_ca": ca}]
     async with driver(network, endpoints=endpoints) as one:
         terms = await terms_for(one, funded, new_preimage())

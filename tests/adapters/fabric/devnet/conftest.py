@@ -16,9 +16,10 @@ from tests.adapters.fabric.devnet.networks import (
     RealNetwork,
 )
 from tests.networks.fabric import Ports, find_release
+from tests.ports import free_block
 
-_DEVELOPMENT_PORTS = 24200
-_REAL_PORTS = 24220
+_DEVELOPMENT_PORTS = 9
+_REAL_PORTS = 30
 
 
 @pytest.fixture(scope="session", params=["development", "real"])
@@ -28,7 +29,7 @@ def network(
     """Each network in turn; the real one where its programs are."""
     folder: Path = tmp_path_factory.mktemp(request.param)
     if request.param == "development":
-        development = DevelopmentNetwork(folder, _DEVELOPMENT_PORTS)
+        development = DevelopmentNetwork(folder, free_block(_DEVELOPMENT_PORTS).start)
         try:
             development.start()
             yield development
@@ -38,7 +39,7 @@ def network(
     release = find_release()
     if isinstance(release, str):
         pytest.skip(release)
-    real = RealNetwork(release, folder, Ports(_REAL_PORTS))
+    real = RealNetwork(release, folder, Ports(free_block(_REAL_PORTS).start))
     try:
         real.start()
         yield real

@@ -15,8 +15,10 @@ from adapters.fabric.devnet.development_network import ASSETS, FUNDS, ORGANISATI
 from adapters.fabric.pem_signer import PemSigner
 from adapters.fabric.plugin import plugin
 from adapters.spi import Unavailable
+from tests.ports import free_block
 
-_PORTS = range(24300, 24306)
+_PORTS = free_block(6)
+_OTHER_PORTS = free_block(6)
 _NAMES = ("buyer", "seller", "watchtower", "other")
 
 
@@ -69,10 +71,10 @@ def test_other_ports_are_the_same_chain(tmp_path: Path) -> None:
     network = Devnet(tmp_path)
     network.prepare(_PORTS, participants())
     before = network.settings("buyer")
-    network.prepare(range(24310, 24316), participants())
+    network.prepare(_OTHER_PORTS, participants())
     after = network.settings("buyer")
     assert before["chain"] == after["chain"]
-    assert after["endpoints"][0]["address"] == "127.0.0.1:24310"
+    assert after["endpoints"][0]["address"] == f"127.0.0.1:{_OTHER_PORTS[0]}"
 
 
 def test_two_networks_are_two_chains(tmp_path: Path) -> None:
@@ -94,8 +96,8 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ports", "names", "why"),
     [
-        (range(24300, 24305), ("a",), "6 different ports"),
-        ([24300] * 6, ("a",), "6 different ports"),
+        (_PORTS[:5], ("a",), "6 different ports"),
+        ([_PORTS[0]] * 6, ("a",), "6 different ports"),
         (_PORTS, (), "at least one"),
         (_PORTS, ("a", "a"), "each with its own name"),
         (_PORTS, ("A",), "lower-case"),
@@ -124,6 +126,6 @@ async def test_a_network_that_is_not_there_is_unavailable(
 ) -> None:
     monkeypatch.setattr("adapters.fabric.devnet.development_network._READY_WITHIN", 0.2)
     network = Devnet(tmp_path)
-    network.prepare(range(24320, 24326), participants())
+    network.prepare(_OTHER_PORTS, participants())
     with pytest.raises(Unavailable, match="fabric-network"):
         await network.ready()

@@ -18,8 +18,9 @@ from fabric_protos.common import common_pb2
 from adapters.fabric.devnet.provision import LEDGER_FILE
 from tests.adapters.fabric.devnet.conftest import endorsing
 from tests.adapters.fabric.devnet.networks import DevelopmentNetwork
+from tests.ports import free_block
 
-_PORTS = 24260
+_PORTS = free_block(9).start
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,10 @@ def test_a_second_process_on_one_ledger_is_refused(own: DevelopmentNetwork, tmp_
     shutil.copytree(own.folder, folder, ignore=shutil.ignore_patterns("ledger*"))
     (folder / LEDGER_FILE).symlink_to(own.folder / LEDGER_FILE)
     path = folder / "network.json"
-    path.write_text(path.read_text().replace("127.0.0.1:2426", "127.0.0.1:2428"))
+    written = path.read_text()
+    for own_port, other in zip(range(_PORTS, _PORTS + 9), free_block(9), strict=True):
+        written = written.replace(f"127.0.0.1:{own_port}", f"127.0.0.1:{other}")
+    path.write_text(written)
     assert "is open in another process; stop that one first" in _refused(folder)
 
 
@@ -195,7 +199,7 @@ def test_a_block_that_was_changed_is_refused(stopped: Path, part: str, why: str)
 
 
 def test_another_channels_store_is_refused(stopped: Path, tmp_path: Path) -> None:
-    other = DevelopmentNetwork(tmp_path / "other", _PORTS + 20)
+    other = DevelopmentNetwork(tmp_path / "other", free_block(9).start)
     shutil.copy(stopped / LEDGER_FILE, other.folder / LEDGER_FILE)
     assert "belongs to another channel" in _refused(other.folder)
 
@@ -220,4 +224,4 @@ def test_a_changed_definition_needs_a_new_sequence(stopped: Path) -> None:
 
 def test_a_taken_port_is_refused(own: DevelopmentNetwork, tmp_path: Path) -> None:
     other = DevelopmentNetwork(tmp_path / "other", _PORTS)
-    assert "cannot listen on 127.0.0.1:24260" in _refused(other.folder)
+    assert f"cannot listen on 127.0.0.1:{_PORTS}" in _refused(other.folder)
