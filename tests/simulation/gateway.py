@@ -155,6 +155,10 @@ class Gateway:
                 self.dead = True
                 self.engine = None
                 await journal.close()
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
+                # A task group that fails while it is cancelled tells of the failure alone.
+                raise asyncio.CancelledError
             crash = self.crashes.pop(0)
             self.world.say(f"{self.name} is down for {crash.down:.1f} s")
             self.down_seconds += crash.down
