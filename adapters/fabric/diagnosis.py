@@ -106,7 +106,12 @@ class Diagnosis:
                 "endorsement policy", False, str(error), "use a signature policy, such as OutOf"
             )
         against = await endorsement.objections(
-            self._adapter.profile.name, self._gateway, self._ledger, [name], own
+            self._adapter.profile.name,
+            self._gateway,
+            self._ledger,
+            [name],
+            own,
+            self._settings.msp_id,
         )
         return Finding(
             "endorsement policy",

@@ -456,7 +456,7 @@ class FabricAdapter:
         else:
             chaincodes += self._token_chaincode(terms)
         found += await endorsement.objections(
-            self._name, self._gateway, self._ledger, chaincodes, parties
+            self._name, self._gateway, self._ledger, chaincodes, parties, self._settings.msp_id
         )
         setup = await read_setup(self._name, self._gateway, self._settings)
         if setup.clock_bound > self._settings.clock:

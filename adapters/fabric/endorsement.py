@@ -1,8 +1,10 @@
 """Whether a lock may be put under a chaincode's endorsement policy.
 
-A party of a swap that can veto an endorsement can let the other's claim lapse; one that suffices
-alone can write what it likes. Either is judged for the policy of the lock chaincode, of the token
-chaincode where there is one, and, for sufficing, of the lifecycle that replaces chaincodes.
+An organisation that can veto an endorsement can let a claim lapse; one that suffices alone can
+write what it likes. Every organisation is judged, not only those of the two accounts: who stands
+behind an account cannot be seen. Only the own organisation's veto is its own affair, unless it is a
+party. Either is judged for the policy of the lock chaincode, of the token chaincode where there is
+one, and, for sufficing, of the lifecycle that replaces chaincodes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from adapters.fabric.policy import (
     channel_rule,
     describe,
     endorsement_rule,
+    organisations,
     suffices_alone,
 )
 from adapters.spi import Rejected, Unavailable
@@ -79,8 +82,10 @@ async def objections(
     ledger: LedgerReader,
     chaincodes: Sequence[str],
     parties: Collection[str],
+    own: str,
 ) -> Sequence[str]:
-    """Sentences for people. ``parties``: the MSP ids of sender and recipient."""
+    """Sentences for people. ``parties``: the MSP ids of sender and recipient; ``own``: that of
+    the organisation that asks."""
     config = await ledger.configuration()
     found = []
     for chaincode in chaincodes:
@@ -93,28 +98,29 @@ async def objections(
         except NotResolved as error:
             found.append(f"the endorsement policy of {chaincode} cannot be judged: {error}")
             continue
-        found += _judge(f"the endorsement policy of {chaincode}", rule, parties, vetoes=True)
+        found += _judge(f"the endorsement policy of {chaincode}", rule, parties, own, vetoes=True)
     try:
         lifecycle = channel_rule(config, _LIFECYCLE_POLICY)
     except NotResolved as error:
         found.append(f"the channel's lifecycle policy cannot be judged: {error}")
     else:
-        found += _judge("the channel's lifecycle policy", lifecycle, parties, vetoes=False)
+        found += _judge("the channel's lifecycle policy", lifecycle, parties, own, vetoes=False)
     return found + _strangers(config, parties)
 
 
-def _judge(what: str, rule: Rule, parties: Collection[str], *, vetoes: bool) -> list[str]:
+def _judge(what: str, rule: Rule, parties: Collection[str], own: str, *, vetoes: bool) -> list[str]:
     found = []
-    for party in sorted(set(parties)):
-        if suffices_alone(rule, party):
+    for one in sorted(organisations(rule) | set(parties)):
+        party = " is a party of the swap and" if one in parties else ""
+        if suffices_alone(rule, one):
             found.append(
-                f"{what}, {describe(rule)}, is satisfied by {party} alone, which is a party of "
-                "the swap and could write what it likes"
+                f"{what}, {describe(rule)}, is satisfied by {one} alone, which{party} could write "
+                "what it likes"
             )
-        elif vetoes and can_veto(rule, party):
+        elif vetoes and can_veto(rule, one) and (one != own or one in parties):
             found.append(
-                f"{what}, {describe(rule)}, cannot be satisfied without {party}, which is a party "
-                "of the swap and could veto the other's claim"
+                f"{what}, {describe(rule)}, cannot be satisfied without {one}, which{party} could "
+                "veto a claim"
             )
     return found
 
