@@ -158,6 +158,10 @@ async def open_gateway(
             for chain, chain_signer in zip(settings.chains, chain_signers, strict=True)
         ]
         engine = await Engine.open(journal, clock)
+        for key in tuple(engine.quarantined()):
+            # Perhaps this release can process what the one before could not.
+            left = await engine.replay(key)
+            _log.warning("replayed a held swap", swap="0x" + key.hex(), out_of_quarantine=left)
         backoff = Backoff(random.random)
         doors = await stack.enter_async_context(ChainDoors(settings.chains, backoff, clock))
         await doors.all_tried(PATIENCE)
