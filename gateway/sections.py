@@ -247,6 +247,9 @@ class OffersSection(Section):
     open_per_peer: int = Field(
         default=100, ge=1, description="Received offers of one peer that may wait at once."
     )
+    hourly: int = Field(
+        default=1_000, ge=1, description="Offers of one peer that are taken in within an hour."
+    )
 
 
 class LogLevel(StrEnum):

@@ -81,6 +81,14 @@ class Dealing:
         )
         if objection is not None:
             raise OfferRefused(Refusal.DEADLINE_UNSAFE, objection, "deadline")
+        if offer.valid_until > offer.b.deadline:
+            # An offer that nobody takes up is kept until then.
+            raise OfferRefused(
+                Refusal.DEADLINE_TOO_FAR,
+                f"valid_until ({offer.valid_until}) is after deadline t2 ({offer.b.deadline}), "
+                "when the offer can no longer be taken up; make it valid for a shorter time",
+                "valid_until",
+            )
         if offer.a.deadline - at > self.rules.longest:
             raise OfferRefused(
                 Refusal.DEADLINE_TOO_FAR,

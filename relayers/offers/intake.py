@@ -181,16 +181,26 @@ class OfferIntake:
         )
 
     def _refuse_flood(self, peer: Peer) -> None:
-        most = self._dealing.rules.open_per_peer
-        waiting = sum(
-            swap.phase is Phase.RECEIVED and swap.offer.initiator == peer.address
+        rules = self._dealing.rules
+        an_hour_ago = int(self._dealing.clock()) - 3600
+        taken = [
+            swap
             for swap in self._dealing.swaps.swaps()
-        )
-        if waiting >= most:
+            if swap.role is Role.RESPONDER and swap.offer.initiator == peer.address
+        ]
+        waiting = sum(swap.phase is Phase.RECEIVED for swap in taken)
+        if waiting >= rules.open_per_peer:
             raise OfferRefused(
                 Refusal.TOO_MANY_OFFERS,
                 f"{waiting} offers of this peer wait to be accepted or rejected; "
-                f"no more than {most} may",
+                f"no more than {rules.open_per_peer} may",
+            )
+        recent = sum(swap.begun > an_hour_ago for swap in taken)
+        if recent >= rules.hourly:
+            raise OfferRefused(
+                Refusal.TOO_MANY_OFFERS,
+                f"{recent} offers of this peer were taken in within the last hour; "
+                f"no more than {rules.hourly} may; try later",
             )
 
 

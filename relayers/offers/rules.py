@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class OfferRules:
-    """All in seconds but the last.
+    """All in seconds but the last two.
 
     valid_for     how long an own offer can be taken up, where its maker does not say
     slack         what own deadlines have over what the arithmetic demands
     longest       the furthest that leg A's deadline may lie ahead, in anybody's offer
     open_per_peer received offers of one peer that may wait at once
+    hourly        offers of one peer that are taken in within an hour, whatever became of them: each
+                  stays in the journal
     """
 
     valid_for: int = 300
     slack: int = 30
     longest: int = 7 * 86_400
     open_per_peer: int = 100
+    hourly: int = 1_000

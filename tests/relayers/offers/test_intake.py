@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.model import AccountId, AssetId, ChainId, Hashlock, LockTerms
+from adapters.model import AccountId, AssetId, ChainId, Hashlock, LockState, LockTerms
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.offers.rules import OfferRules
 from relayers.offers.typed_data import (
@@ -181,6 +181,16 @@ def other_chain(offer: Offer) -> Offer:
             Refusal.DEADLINE_TOO_FAR,
             "deadline",
         ),
+        (
+            lambda o: replace(o, valid_until=o.b.deadline + 1),
+            Refusal.DEADLINE_TOO_FAR,
+            "valid_until",
+        ),
+        (
+            lambda o: replace(o, valid_until=2**63 - 1),
+            Refusal.DEADLINE_TOO_FAR,
+            "valid_until",
+        ),
     ],
 )
 async def test_what_we_could_not_agree_to_is_refused_though_it_is_signed(
@@ -198,6 +208,20 @@ async def test_a_peer_cannot_fill_the_journal() -> None:
             await bob.intake.offer(*await signed(await made(alice)))
         refusal = await refused(bob, *await signed(await made(alice)))
         assert refusal.code is Refusal.TOO_MANY_OFFERS
+
+
+async def test_offers_that_were_declined_count_for_an_hour() -> None:
+    rules = OfferRules(open_per_peer=1, hourly=2)
+    async with alice_and_bob(rules) as (alice, bob):
+        for _ in range(2):
+            offer = await made(alice)
+            await bob.intake.offer(*await signed(offer))
+            await bob.desk.decline(offer.hashlock, "no")
+        refusal = await refused(bob, *await signed(await made(alice)))
+        assert refusal.code is Refusal.TOO_MANY_OFFERS
+        assert "within the last hour" in refusal.detail
+        bob.ledgers.pass_time(3600)
+        await bob.intake.offer(*await signed(await made(alice)))
 
 
 # --- acceptances ---------------------------------------------------------------------------------
@@ -274,7 +298,7 @@ async def test_the_initiator_asks_both_chains_again(monkeypatch: pytest.MonkeyPa
         record = await alice.adapters[CHAIN_B].lookup(b"\x01" * 32)  # type: ignore[arg-type]
 
         async def look_up(lock_id: Any) -> Any:
-            return replace(record, lock_id=lock_id, state="claimed")
+            return replace(record, lock_id=lock_id, state=LockState.CLAIMED)
 
         async def object_to(terms: LockTerms) -> tuple[str, ...]:
             return ("a party could veto",)
