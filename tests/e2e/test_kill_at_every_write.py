@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.mortal_gateway import Death
 from tests.e2e.pairs import Pair, make_environment, start
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.long
 
 PAIRS = 8
 """Half of them lose their initiators, half their responders. Each spends its time waiting for
