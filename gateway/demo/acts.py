@@ -12,12 +12,12 @@ from adapters.model import LockState, LockTerms, Preimage
 from gateway.demo.board import Run
 from gateway.demo.cheat import Instead, false_terms
 from gateway.demo.scenarios import Flaw, Outcome
-from gateway.demo.stage import Amounts, KnownLock, Stage
+from gateway.demo.stage import ENDS, Amounts, KnownLock, Stage
 from relayers.protocol import timelocks
 from relayers.protocol.offer import Offer, OfferedLeg, terms_a, terms_b
 from relayers.protocol.timelocks import GatewayBounds, Schedule
 
-CRASH_STEPS = ("offered", "locking", "lock_a_pending", "locked", "claiming", "revealing", "claimed")
+CRASH_STEPS = ("offered", "locking", "lock_a_final", "locked", "claiming", "revealing", "claimed")
 """Of the initiator's events, those at which its gateway is killed; the seed chooses."""
 
 
@@ -195,7 +195,7 @@ async def crash(stage: Stage, run: Run) -> Result:
     swap = await stage.offer(
         run, stage.amounts(run, 0), to="beta", roomy=True, reference=_name(run)
     )
-    await stage.seen("alpha", swap.id, step)
+    await stage.seen("alpha", swap.id, step, *ENDS)
     await stage.crash_once("alpha", f"{run.pair.arrow} has come to {step.replace('_', ' ')!r}")
     detail = await stage.ended("alpha", swap.id)
     await stage.ended("beta", swap.id)
