@@ -40,7 +40,9 @@ class EthereumHarness(Harness):
         return AssetId.parse(f"{self.settings.chain}/erc20:0x{'ab' * 20}")
 
     async def restart(self) -> None:
-        """Killed hard once the newest block is in the state file, so that nothing is lost."""
+        """Killed hard once the newest block is in the state file, so that nothing is lost; until
+        then no more are made. Started again, it makes blocks as before."""
+        await asyncio.to_thread(self.network.rpc, "evm_setIntervalMining", 0)
         await self.network.written()
         await asyncio.to_thread(self.network.process.kill)
         await asyncio.to_thread(self.network.process.start)
