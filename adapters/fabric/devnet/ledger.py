@@ -200,7 +200,11 @@ class Ledger:
             if self._commit_hash != commit_hash:
                 raise self._damaged(number, "did not make the state that is stored")
             self._height = number + 1
-        beyond = self._db.execute("SELECT max(block) FROM state").fetchone()[0]
+        # A tail that was cut off shows in what its blocks left beside them.
+        beyond = self._db.execute(
+            "SELECT max(block) FROM (SELECT block FROM state UNION ALL"
+            " SELECT block FROM transactions)"
+        ).fetchone()[0]
         if self._height == 0 or (beyond is not None and beyond >= self._height):
             raise self._damaged(self._height, "is missing")
 

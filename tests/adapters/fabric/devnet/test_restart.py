@@ -156,7 +156,7 @@ def test_garbage_for_a_store_is_refused(stopped: Path) -> None:
     ("statement", "why"),
     [
         ("DELETE FROM block WHERE number = 2", "block 2 is missing"),
-        ("DELETE FROM block WHERE number >= 3", "is missing"),
+        ("DELETE FROM block WHERE number = (SELECT max(number) FROM block)", "is missing"),
         ("DELETE FROM block", "block 0 is missing"),
         ("UPDATE block SET body = x'ffff' WHERE number = 2", "block 2 cannot be read"),
         ("UPDATE block SET hash = x'00' WHERE number = 2", "index that does not fit"),
