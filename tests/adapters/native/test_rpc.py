@@ -36,7 +36,12 @@ def shape(value: Any) -> Any:
 
 @pytest.fixture
 def url(network: Network) -> str:
-    return f"http://127.0.0.1:{network.port}"
+    """The node's, once it has the blocks that the recorded calls ask for."""
+    url = f"http://127.0.0.1:{network.port}"
+    while True:
+        status = httpx.get(f"{url}/status", trust_env=False, timeout=20).json()
+        if int(status["result"]["sync_info"]["latest_block_height"]) > 2:
+            return url
 
 
 @pytest.mark.parametrize("call", REAL)
