@@ -20,7 +20,7 @@ from tests.simulation.world import simulate
 SEEDS = int(os.environ.get("ISTHMUS_SIMULATION_SEEDS", "10000"))
 WORKERS = 2
 CHUNK = 50
-FLOOR = 20
+FLOOR = 25
 """Pairs of a transition and a fault that every run must at least have met, per fault."""
 
 Hop = tuple[str, str, str]
