@@ -211,6 +211,15 @@ class Adapter(Protocol):
         is not there, a recipient that cannot be paid.
         """
 
+    async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
+        """Why a claim of this open lock, submitted now by this account, would not be taken:
+        sentences for people; empty where nothing that can be seen stands against it.
+
+        Asked before the preimage is let out for the first time, and tells nobody anything of it.
+        For example: no coin for the fee, a fee above the configured cap, an account that the chain
+        does not know.
+        """
+
     # for operators
 
     async def diagnose(self, credential: Credential | None) -> Sequence[Finding]:

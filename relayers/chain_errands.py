@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 from adapters.model import (
@@ -71,6 +72,9 @@ _WAITING_REFUSALS = frozenset(
     }
 )
 """Refusals of claims and refunds that only say that the chain is elsewhere than we thought."""
+
+_PROBE = sha256(b"isthmus: can this key sign?").digest()
+"""Signed before a reveal, to see that the key can be used. It is no transaction of any chain."""
 
 
 class ChainErrands:
@@ -161,17 +165,11 @@ class ChainErrands:
         record = await adapter.lookup(intent.lock_id)
         if record.state is not LockState.OPEN or record.terms is None:
             return _watch(adapter)
-        head = await self._fresh_head(adapter)
-        if head.time >= record.terms.deadline:
-            # The chain would refuse; trying would only show the secret to who may not know it yet.
-            return _watch(adapter)
         swap = self._engine.swap(intent.hashlock)
         public = swap.preimage if swap is not None else None
+        begun = swap is not None and swap.phase is Phase.REVEALING
         match intent.secret:
             case OwnSecret(salt) if public is None:
-                outcome = await self._tell(intent, RevealBegun(intent.lock_id))
-                if outcome.state is None or outcome.state.phase is not Phase.REVEALING:
-                    return Pause(trouble=outcome.detail or "the reveal may not begin now")
                 try:
                     preimage = await self._secrets.preimage(salt)
                 except SigningFailed as error:
@@ -184,9 +182,40 @@ class ChainErrands:
             reason = "the swap key is not the one that this offer was made with; bring that back"
             await self._complain(intent, False, reason)
             return Pause(trouble=reason)
+        if public is None and not begun:
+            # Once the secret is out our own lock can be taken, so first it must be as good as
+            # certain that the claim can be. A claim that has begun is stopped by nothing.
+            held = await self._held_back(intent, adapter, credential)
+            if held is not None:
+                return held
+        # The newest head last of all: what was asked before may have taken long.
+        head = await self._fresh_head(adapter)
+        if head.time >= record.terms.deadline:
+            # The chain would refuse; trying would only show the secret to who may not know it yet.
+            return _watch(adapter)
+        if public is None:
+            outcome = await self._tell(intent, RevealBegun(intent.lock_id))
+            if outcome.state is None or outcome.state.phase is not Phase.REVEALING:
+                return Pause(trouble=outcome.detail or "the reveal may not begin now")
         return await self._settle(
             intent, Claim(intent.lock_id, preimage), adapter, credential, bounds.inclusion
         )
+
+    async def _held_back(
+        self, intent: SubmitClaim, adapter: Adapter, credential: Credential
+    ) -> Pause | None:
+        """Why the reveal is not begun now; None where nothing stands against the claim."""
+        obstacles = list(await adapter.claim_obstacles(intent.lock_id, credential))
+        try:
+            await credential.signer.sign(_PROBE)
+        except SigningFailed as error:
+            obstacles.append(f"the key of {credential.account} cannot be used: {error}")
+        if not obstacles:
+            return None
+        reason = "the secret is kept back: " + "; ".join(obstacles)
+        # Once, though the figures in it may change with each try.
+        await self._complain(intent, False, reason, "kept back")
+        return Pause(trouble=reason)
 
     # --- refund ------------------------------------------------------------------------------
 
@@ -226,11 +255,15 @@ class ChainErrands:
             return Pause(inclusion + 1, trouble=str(error))
         return Pause(inclusion + 1)
 
-    async def _complain(self, intent: Intent, by_chain: bool, reason: str) -> None:
-        """Tells the engine that a try was refused, once per reason; it alerts, and we go on."""
-        if (intent.id, reason) not in self._complained:
+    async def _complain(
+        self, intent: Intent, by_chain: bool, reason: str, subject: str | None = None
+    ) -> None:
+        """Tells the engine that a try was refused, once per subject (the reason itself, where none
+        is given); it alerts, and we go on."""
+        about = (intent.id, subject or reason)
+        if about not in self._complained:
             await self._tell(intent, Refused(intent.id, by_chain, reason))
-            self._complained.add((intent.id, reason))
+            self._complained.add(about)
 
     async def _fresh_head(self, adapter: Adapter) -> Head:
         head = await adapter.head()

@@ -10,6 +10,7 @@ from adapters.ethereum import cursor as cursors
 from adapters.ethereum import erc20
 from adapters.ethereum.account import Account
 from adapters.ethereum.artifact import lock_code_hashes
+from adapters.ethereum.claim_cost import claim_cost_obstacles
 from adapters.ethereum.diagnosis import diagnose
 from adapters.ethereum.follower import Follower
 from adapters.ethereum.heads import Heads
@@ -188,6 +189,11 @@ class EthereumAdapter:
             except InvalidValue as error:
                 found.append(str(error))
         return found
+
+    async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
+        policy = self._settings.fee_policy()
+        holder = self._ids.address_of(credential.account)
+        return await self._run(lambda node: claim_cost_obstacles(node, holder, policy))
 
     # --- for operators -------------------------------------------------------------------------
 

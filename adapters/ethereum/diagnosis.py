@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from adapters.codec.keccak import keccak256
+from adapters.ethereum.claim_cost import GAS_OF_A_CLAIM
 from adapters.ethereum.heads import Heads
 from adapters.ethereum.identity import checksummed
 from adapters.ethereum.lock_contract import CREDIT_OF, LockContract, encode
@@ -15,8 +16,6 @@ from adapters.ethereum.rpc import Node, Rpc
 from adapters.ethereum.settings import EthereumSettings
 from adapters.model import format_amount
 from adapters.spi import AdapterError, Credential, Finding
-
-_GAS_OF_A_CLAIM = 120_000
 
 
 async def contract_code(node: Node, contract: LockContract) -> bytes:
@@ -117,7 +116,7 @@ async def _balance(
 
     if settings.gas_price is not None:
         price = settings.gas_price
-    well = held >= _GAS_OF_A_CLAIM * price
+    well = held >= GAS_OF_A_CLAIM * price
     seen = f"{address} holds {shown(held)}"
     if credit:
         seen += f", and {shown(credit)} of credit to be withdrawn"

@@ -17,6 +17,8 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+from cryptography.x509 import load_pem_x509_certificate
+
 from adapters.fabric import endorsement
 from adapters.fabric.account import account_of, msp_of
 from adapters.fabric.block import FabricBlock, chain_of
@@ -465,6 +467,16 @@ class FabricAdapter:
                 f"{setup.clock_bound} s, more than the {self._settings.clock} s of clock (ε)"
             )
         return found
+
+    async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
+        try:
+            identity = self._identity(credential)
+        except Misconfigured as error:
+            return [str(error)]
+        ends = load_pem_x509_certificate(identity.certificate).not_valid_after_utc.timestamp()
+        if self._clock() >= ends * NANOSECONDS:
+            return [f"the certificate of {credential.account} has ended: have a new one issued"]
+        return []
 
     # --- for operators -----------------------------------------------------------------------
 

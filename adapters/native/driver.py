@@ -8,6 +8,7 @@ from typing import Any, TypeVar, assert_never
 
 import httpx
 
+from adapters.codec.secp256k1 import compress
 from adapters.model import (
     AccountId,
     Action,
@@ -299,6 +300,17 @@ class NativeAdapter:
                 f"The deadline {terms.deadline} is not after the chain's time {head.time}."
             )
         return found
+
+    async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
+        key = account_key(account_bytes(credential.account, self._chain))
+        record = await self._record(key, lambda raw: None if raw is None else Account.decode(raw))
+        if record is None:
+            return [f"{credential.account} is not an account of the chain"]
+        if credential.signer.scheme is not Scheme.SECP256K1:
+            return [f"the key of {credential.account} must be secp256k1"]
+        if record.public_key != compress(credential.signer.public_key):
+            return [f"{credential.account} has another key than the one that signs here"]
+        return []
 
     # --- for operators ---------------------------------------------------------------------------
 

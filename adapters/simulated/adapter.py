@@ -289,6 +289,14 @@ class SimulatedAdapter:
         )
         return tuple(found)
 
+    async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
+        block = self._reach("claim_obstacles")
+        fee = self._chain.rules.fee
+        held = self._chain.balance(credential.account, self._chain.coin.id, block) if fee else 0
+        if held < fee:
+            return (f"{credential.account} holds {held}, and a transaction costs {fee}",)
+        return ()
+
     # --- for operators -------------------------------------------------------------------------
 
     async def diagnose(self, credential: Credential | None) -> Sequence[Finding]:

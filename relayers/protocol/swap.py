@@ -361,6 +361,9 @@ def _refused(work: Work, body: Refused) -> Move:
             return decide(work.close(Kind.SEND_DECLINE))
         case Kind.CLAIM | Kind.REFUND:
             # Never given up here: the chain's own word on the lock closes a claim or a refund.
+            if state.phase is Phase.CLAIMING and state.role is Role.INITIATOR:
+                # Of a kind of its own: what stops a claim after the secret is out alerts again.
+                return decide(work.alert("held:claim", f"not claiming yet: {body.reason}"))
             text = f"{who} refused to {kind}: {body.reason}; it will be tried again"
             return decide(work.alert(f"refused:{kind}", text))
         case _:

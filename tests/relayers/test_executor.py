@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 
-from adapters.model import AccountId, Action, Claim, Lock, Refund
+from adapters.model import AccountId, Action, Claim, Lock, LockId, Preimage, Refund
 from adapters.simulated.faults import TAKEN, FaultPlan, SubmissionFate
 from adapters.spi import (
     AdapterError,
+    Credential,
     Misconfigured,
     NotSent,
     Rejected,
     RejectionReason,
+    Signer,
+    SigningFailed,
     Unavailable,
     Unknown,
 )
 from relayers.executor import IntentTry
 from relayers.journal.port import StoredEvent
-from relayers.protocol.facts import Refused
+from relayers.protocol.facts import Refused, RevealBegun
 from relayers.protocol.intents import Kind, SubmitLock, intent_id
 from relayers.protocol.offer import Offer
-from relayers.protocol.state import Phase
+from relayers.protocol.state import Level, Phase
 from tests.relayers.virtual_time import run
 from tests.relayers.world import A, B, World, ended, until
 
@@ -173,6 +177,100 @@ def test_no_secret_leaves_while_the_head_is_stale_and_none_after_the_margin() ->
         world.alice.views[B].thaw()
         assert (await ended(world.alice, offer.hashlock)).phase is Phase.REFUNDED
         assert world.balances() == NOTHING
+        await world.close()
+
+    run(main())
+
+
+class LockedSigner:
+    """A key that cannot be used until ``unlocked``."""
+
+    def __init__(self, inner: Signer) -> None:
+        self._inner = inner
+        self.unlocked = False
+        self.scheme = inner.scheme
+        self.public_key = inner.public_key
+
+    async def sign(self, digest: bytes) -> bytes:
+        if not self.unlocked:
+            raise SigningFailed("the token is locked")
+        return await self._inner.sign(digest)
+
+
+@pytest.mark.parametrize("mended", [True, False])
+@pytest.mark.parametrize("what", ["fee", "key", "swap key"])
+def test_no_secret_leaves_while_the_claim_cannot_be_paid_for_or_sent(
+    what: str, mended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again until it is mended, or until it is too late; then both are refunded."""
+
+    async def main() -> None:
+        world = World()
+        script = Script(Claim)
+        offer = await start(world, script)
+        await until(lambda: phase(world, offer) is Phase.LOCKED)
+        assert world.alice.process is not None
+        executor = world.alice.process.executor
+        obstacles = ["alice holds 3, and a claim may cost 5"] if what == "fee" else []
+        signer = LockedSigner(executor._posts[B].credential.signer)
+        signer.unlocked = what != "key"
+        secrets = world.alice.secrets
+        derive = secrets.preimage
+
+        async def seen(lock_id: LockId, credential: Credential) -> Sequence[str]:
+            return tuple(obstacles)
+
+        async def no_key(salt: bytes) -> Preimage:
+            raise SigningFailed("the vault is sealed")
+
+        monkeypatch.setattr(world.alice.views[B], "claim_obstacles", seen)
+        if what == "swap key":
+            monkeypatch.setattr(secrets, "preimage", no_key)
+        executor._posts[B] = replace(
+            executor._posts[B], credential=replace(executor._posts[B].credential, signer=signer)
+        )
+        await until(lambda: any(one.failures > 3 for one in tries(world)))
+        assert phase(world, offer) is Phase.CLAIMING
+        history = await world.alice.engine.history(offer.hashlock)
+        assert not [taken for taken in history if isinstance(taken.body, RevealBegun)]
+        if what != "swap key":
+            told = [event.event async for event in _stored(world) if event.event.kind[:4] == "held"]
+            assert [event.level for event in told] == [Level.ALERT]
+            assert ("may cost 5" if what == "fee" else "token is locked") in told[0].text
+        if mended:
+            obstacles.clear()
+            signer.unlocked = True
+            monkeypatch.setattr(secrets, "preimage", derive)
+            end, balances = Phase.COMPLETED, DONE
+        else:
+            end, balances = Phase.REFUNDED, NOTHING
+        if what == "key" and not mended:
+            await until(lambda: phase(world, offer) is Phase.REFUNDING)
+            signer.unlocked = True
+        assert (await ended(world.alice, offer.hashlock)).phase is end
+        assert (await ended(world.bob, offer.hashlock)).phase is end
+        assert script.submitted["Claim"] == int(mended)
+        assert world.balances() == balances
+        await world.close()
+
+    run(main())
+
+
+def test_nothing_stops_a_claim_that_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret is out: what would have kept it back before is not even asked for."""
+
+    async def main() -> None:
+        world = World()
+        script = Script(Claim, *[lost(NotSent("not sent"))] * 3)
+        offer = await start(world, script)
+        await until(lambda: script.submitted["Claim"] > 0)
+
+        async def seen(lock_id: LockId, credential: Credential) -> Sequence[str]:
+            return ("there is no coin any more",)
+
+        monkeypatch.setattr(world.alice.views[B], "claim_obstacles", seen)
+        assert (await ended(world.alice, offer.hashlock)).phase is Phase.COMPLETED
+        assert script.submitted["Claim"] == 4
         await world.close()
 
     run(main())
