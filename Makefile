@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help install demo test test-long lint lock bench
+.PHONY: help install demo test lint lock bench
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -29,12 +29,9 @@ demo: $(STAMP) ## Two organisations swap assets between three ledgers, on this m
 # Workers; each runs whole files (tests/conftest.py says how).
 JOBS ?= 2
 test: $(STAMP) ## All that this machine can run
-	@$(BIN)/python -m pytest -m "not alone and not long" -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15
+	@$(BIN)/python -m pytest -m "not alone" -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15
 	@echo "now what needs the machine to itself"
 	@$(BIN)/python -m pytest -m alone --durations=5
-
-test-long: $(STAMP) ## What takes many minutes: a death at every write of the journal
-	@$(BIN)/python -m pytest -m long
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

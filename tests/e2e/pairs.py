@@ -1,4 +1,4 @@
-"""Pairs of organisations on one embedded native chain and one embedded Ethereum, with gateways that
+"""Pairs of organisations on one embedded native chain and one embedded Fabric, with gateways that
 can be killed. Each pair has keys and journals of its own, so that pairs can swap side by side."""
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from adapters.model import AssetId
-from gateway.api.bodies import OfferBody, SideBody, SwapDetail
+from adapters.native.devnet import Devnet
+from gateway.api.bodies import LegView, OfferBody, SideBody, SwapDetail
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.devnet.environment import Environment, Plan
 from gateway.devnet.organisations import Organisation
-from gateway.devnet.ports import find
 from relayers.signing.secret import Secret
 from tests.e2e.mortal_gateway import Death, MortalGateway
+from tests.ports import free_block
 
 T = TypeVar("T")
 
-FIRST_PORT = 28_100
-PAUSE = 0.25
+BLOCK_INTERVAL = 0.3
+"""Seconds, of the native chain; Fabric cuts a block 0.2 s after a transaction."""
+PAUSE = 0.4
 PATIENCE = 90.0
 """Seconds for one swap, restarts included; far below the deadlines that OUTAGE sets."""
 OUTAGE = 120
 """Long, so that a loaded machine never makes a happy swap late."""
 GIVE, GET = 300, 7
-"""Smallest units of a native token, and of an ERC-20."""
+"""Smallest units of an asset of each ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,16 @@ class Side:
         self.organisation = organisation
         self.gateway = MortalGateway(organisation.configuration)
         self.client = GatewayClient(f"http://127.0.0.1:{api_port}", Secret(organisation.token))
-        self.deaths: int = 0
+        self.deaths = 0
         self._may_die = False
 
-    def start(self, death: Death | None = None) -> None:
+    def start(self) -> None:
+        self.gateway.start()
+
+    def order(self, death: Death | None) -> None:
+        """In the swap that begins next: to die so, or only to name the writes."""
         self.deaths, self._may_die = 0, death is not None
-        self.gateway.start(death)
+        self.gateway.order(death)
 
     async def told(self, work: Callable[[], Awaitable[T | None]]) -> T:
         """What ``work`` comes to. Asked again while it is None or the gateway refuses or is not
@@ -100,17 +106,19 @@ class Pair:
     async def holdings(self, side: Side) -> Holdings:
         async def read() -> Holdings:
             given = await side.client.balances("native", str(self.give))
-            got = await side.client.balances("ethereum", str(self.get))
+            got = await side.client.balances("fabric", str(self.get))
             return Holdings(int(given.balances[0].amount), int(got.balances[0].amount))
 
         return await side.told(read)
 
-    async def swap(self, mortal: Side | None = None, death: Death | None = None) -> bool:
-        """One happy swap in which ``mortal`` dies once and is started again. Returns whether it
-        died; raises AssertionError unless every balance is what a swap without a death gives."""
+    async def swap(self, mortal: Side | None = None, death: Death | None = None) -> None:
+        """One happy swap in which ``mortal`` dies once, if it comes to that write, and is started
+        again. Raises AssertionError unless every balance is what a swap without a death gives."""
+        for side in self.sides:
+            side.order(death if side is mortal else None)
         try:
             async with asyncio.timeout(PATIENCE):
-                before, after = await self._swap(mortal, death)
+                before, after = await self._swap()
         except TimeoutError:
             raise AssertionError(f"{death}: not over in {PATIENCE:g} s: {self.seen}") from None
         expected = [
@@ -118,20 +126,10 @@ class Pair:
             Holdings(before[1].given + GIVE, before[1].got - GET),
         ]
         assert after == expected, f"{death}: {after} in place of {expected}"
-        return mortal is not None and mortal.deaths == 1
 
-    async def _swap(
-        self, mortal: Side | None, death: Death | None
-    ) -> tuple[list[Holdings], list[Holdings]]:
+    async def _swap(self) -> tuple[list[Holdings], list[Holdings]]:
         """The balances of both sides before and after."""
         self.seen.clear()
-        if mortal is not None:
-            mortal.gateway.stop()
-        for side in self.sides:
-            if not side.gateway.lives:
-                side.start(death if side is mortal else None)
-        for side in self.sides:
-            await side.ready()
         before = [await self.holdings(side) for side in self.sides]
         swap = await self.offered()
         # At once: a side that has died must be started again for the other to complete.
@@ -159,29 +157,39 @@ class Pair:
             detail = await side.client.swap(swap)
             self.seen[side.organisation.name] = f"{detail.phase}: {detail.explanation.waits_for}"
             assert not detail.ended or detail.phase == "completed", detail
-            return detail if detail.ended else None
+            # Not before the last that a swap writes: what is then seen of it changes nothing more.
+            over = detail.ended and _settled(detail.give) and _settled(detail.get)
+            return detail if over else None
 
         return await side.told(look)
+
+
+def _settled(leg: LegView) -> bool:
+    return leg.lock is not None and leg.lock.settled_stage == "final"
 
 
 def make_environment(folder: Path, pairs: int) -> Environment:
     names = [(f"alpha{number}", f"beta{number}") for number in range(pairs)]
     plan = Plan(
-        ledgers=("native", "ethereum"),
+        ledgers=("native", "fabric"),
         organisations=[name for pair in names for name in pair],
         accepting=[(beta, alpha) for alpha, beta in names],
         bounds={"reaction": 4, "outage": OUTAGE},
         # An offer must still be safe to accept after its responder was killed and started again.
         offers={"valid_for": 300, "slack": 120},
     )
-    return Environment(folder, plan, die_with_us=True)
+    environment = Environment(folder, plan, die_with_us=True)
+    native = Devnet(environment.folder / "native", BLOCK_INTERVAL)
+    environment.ledgers.networks = {**environment.networks, "native": native}
+    return environment
 
 
 async def start(environment: Environment, pairs: int) -> list[Pair]:
-    environment.prepare(find(FIRST_PORT, environment.ports_needed, tries=5))
+    """Ledgers and gateways, all ready. Who calls this ends them, also where it fails."""
+    environment.prepare(iter(free_block(environment.ports_needed)))
     await environment.up()
     give = environment.networks["native"].assets()[1]
-    get = environment.networks["ethereum"].assets()[1]
+    get = environment.networks["fabric"].assets()[0]
 
     def side(name: str) -> Side:
         return Side(environment.organisations[name], environment.ports[name].api)
