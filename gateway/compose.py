@@ -246,8 +246,8 @@ async def open_gateway(
         workers |= {"executor": executor.run, "policy clerk": clerk.run}
         yield Gateway(
             services,
-            Listener(user_app(services, token), user_socket, user_tls),
-            Listener(peer_app(services), peer_socket, peer_tls),
+            Listener(user_app(services, token), user_socket, user_tls, root.api.limits),
+            Listener(peer_app(services), peer_socket, peer_tls, root.peer_api.limits),
             workers,
         )
 
@@ -377,7 +377,9 @@ async def open_tower(
             serves=settings.serves,
             patience=root.patience,
         )
-        listener = Listener(tower_app(tower, clock), sock, None) if sock is not None else None
+        listener = None
+        if sock is not None and root.metrics is not None:
+            listener = Listener(tower_app(tower, clock), sock, None, root.metrics.limits)
         yield WatchtowerProcess(tower, listener, asyncio.Event())
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from adapters.spi import Misconfigured
+from gateway.connection_limits import ConnectionLimits
+from gateway.reception import Connection, Reception
 
 GRACE = 5
 """Seconds that running requests have to end."""
@@ -43,10 +46,17 @@ def bind(host: str, port: int, what: str) -> socket.socket:
 class Listener(uvicorn.Server):
     """Serves one application on one socket; ``stop`` ends it. Signals are the composition's."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, tls: tuple[Path, Path] | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        sock: socket.socket,
+        tls: tuple[Path, Path] | None,
+        limits: ConnectionLimits,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Connection,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -54,24 +64,56 @@ class Listener(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=GRACE,
                 timeout_keep_alive=30,
-                limit_concurrency=512,
+                # Requests whose clients are gone may still be at work: they count here.
+                limit_concurrency=limits.total + 1,
                 ws="none",
                 ssl_certfile=tls[0] if tls is not None else None,
                 ssl_keyfile=tls[1] if tls is not None else None,
             )
         )
         self._sock = sock
+        self._limits = limits
+        self._reception: Reception | None = None
+        self._accepting: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def run_until_stopped(self) -> None:
-        """Serves; returns once stopped and the requests under way have ended."""
+        """Serves; returns once stopped and the requests under way have ended. Raises an
+        ExceptionGroup with the OSError where the socket cannot be used any more."""
         try:
-            await self.serve(sockets=[self._sock])
+            async with asyncio.TaskGroup() as tasks:
+                self._reception = Reception(
+                    self._sock, self._tls_context(), self._limits, self._connection, tasks
+                )
+                self._accepting = tasks.create_task(self._reception.accept())
+                await self.serve(sockets=[])
+                await self._reception.close()
         finally:
             self._sock.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """In place of uvicorn's own: connections come from the reception."""
+        self.servers = []
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts no more, then lets those that are in end as uvicorn does."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+        self._sock.close()
+        await super().shutdown(sockets)
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if not self.config.loaded:
+            self.config.load()
+        return self.config.ssl
+
+    def _connection(self, dropped: Callable[[], None]) -> Connection:
+        return Connection(self.config, self.server_state, {}, self._limits.patience, dropped)
 
     def stop(self) -> None:
         self.should_exit = True

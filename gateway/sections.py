@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from adapters.model import MAX_AMOUNT, AssetId, InvalidValue
+from gateway.connection_limits import ConnectionLimits
 from relayers.offers.policy import Otherwise
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -95,6 +96,14 @@ class ListenerSection(Section):
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: Port = Field(description="The port to listen on.")
+    connections: int = Field(default=512, ge=1, description="The most connections at once.")
+    connections_per_address: int = Field(
+        default=512, ge=1, description="The most connections at once from one address."
+    )
+
+    @property
+    def limits(self) -> ConnectionLimits:
+        return ConnectionLimits(self.connections, self.connections_per_address)
 
 
 class ApiSection(ListenerSection):
@@ -119,6 +128,12 @@ class ApiSection(ListenerSection):
 class PeerApiSection(ListenerSection):
     """Where the other gateways reach this one; always TLS."""
 
+    connections_per_address: int = Field(
+        default=64,
+        ge=1,
+        description="The most connections at once from one address. Raise it where all peers come "
+        "through one proxy.",
+    )
     tls_certificate: Path = Field(description="PEM file of the certificate that peers pin.")
     tls_key: Path = Field(description="PEM file of its private key.")
 

@@ -224,6 +224,7 @@ async def open_cheat(
             _app(cheat, root.gateway.organisation),
             bind(peer_api.host, peer_api.port, "peer_api"),
             (peer_api.tls_certificate, peer_api.tls_key),
+            peer_api.limits,
         )
         serving = asyncio.create_task(listener.run_until_stopped())
         try:

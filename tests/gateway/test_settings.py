@@ -125,7 +125,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("api.port", 0, "greater than or equal to 1"),
     ("api.port", 65_536, "less than or equal to 65535"),
     ("api.port", "many", "integer"),
-    ("api.prot", 8080, "allowed here are host, port, tls_certificate, tls_key, token"),
+    ("api.prot", 8080, "connections_per_address, host, port, tls_certificate, tls_key, token"),
     ("api.host", "0.0.0.0", "may only listen on 127.0.0.1"),
     ("api.token", "hunter2-plain", "file:PATH or env:NAME"),
     ("api.token", MISSING, "is missing: file:PATH or env:NAME of the bearer token"),
