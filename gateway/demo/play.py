@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
-import os
 import random
 import shutil
 import signal
@@ -65,8 +64,6 @@ def play(
     json_wanted: bool,
 ) -> int:
     """Plays, prints, and returns the exit status. Raises Failed for a name that is none."""
-    # Starting a process from one that speaks gRPC makes its library write to standard error.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     board = Board(seed)
     for scenario in _scenarios(scenarios):
         for pair in _pairs(pairs):

@@ -52,6 +52,7 @@ def test_everything_comes_out_as_the_scenarios_say(tmp_path: Path) -> None:
     assert answer["ok"], (answer["ledgers"], errors[-4000:])
     assert demo.returncode == 0
     assert answer["seed"] == 7
+    assert "fork_posix" not in errors, "gRPC was forked"
     assert len(answer["scenarios"]) == 36
     assert not left_behind(tmp_path)
 

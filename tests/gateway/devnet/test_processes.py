@@ -111,3 +111,24 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     parent.stdout.close()
     _, alive = psutil.wait_procs([child], timeout=10)
     assert not alive or alive[0].status() == psutil.STATUS_ZOMBIE
+
+
+def test_nothing_of_this_process_runs_in_the_child_before_its_program(tmp_path: Path) -> None:
+    """gRPC's fork handlers, for one, write to standard error where a thread speaks gRPC."""
+    called: list[str] = []
+    os.register_at_fork(before=lambda: called.append("before"))
+    processes = Processes(tmp_path, die_with_us=True)
+    processes.start(spec("child"))
+    wait_for_log(processes, "child")
+    processes.stop()
+    assert not called
+
+
+def test_a_command_that_is_not_there_says_so_in_its_log(tmp_path: Path) -> None:
+    processes = Processes(tmp_path, die_with_us=True)
+    running = processes.start(spec("absent", ("/nowhere/at-all",)))
+    while running.process() is not None:
+        pass
+    assert processes.last_words("absent") == (
+        "/nowhere/at-all cannot be started: No such file or directory"
+    )
