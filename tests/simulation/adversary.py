@@ -32,7 +32,7 @@ from relayers.protocol import timelocks
 from relayers.protocol.intents import SendAcceptance, SendOffer
 from relayers.protocol.offer import Acceptance, Offer, terms_a, terms_b
 from tests.simulation.loop import clock
-from tests.simulation.plan import LATE, A, B, Deviation
+from tests.simulation.plan import LATE, TOO_LATE, A, B, Bound, Deviation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -160,7 +160,8 @@ class Adversary:
             case Deviation.HOLD_BACK:
                 if left > 4:
                     return
-                delay = max(0, left) + self.chance.randrange(LATE)
+                kept = self.world.plan.broken is not Bound.LATE
+                delay = max(0, left) + (self.chance.randrange(LATE) if kept else TOO_LATE)
             case Deviation.REVEAL_LATE:
                 if left > self.wait and left > 4:
                     return

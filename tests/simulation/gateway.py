@@ -10,9 +10,9 @@ import asyncio
 import hashlib
 import hmac
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from adapters.model import AccountId, Action, Preimage
+from adapters.model import AccountId, Action, Preimage, Refund
 from adapters.simulated.accounts import named_credential
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.faults import FaultPlan, SubmissionFate
@@ -27,6 +27,7 @@ from relayers.protocol.facts import (
     DeclineReceived,
     FactBody,
     OfferAccepted,
+    OfferDeclined,
     OfferReceived,
 )
 from relayers.protocol.intents import SendAcceptance, SendDecline, SendOffer
@@ -34,7 +35,7 @@ from relayers.protocol.offer import Acceptance, Offer
 from relayers.protocol.state import Ignored
 from relayers.watcher import Watcher
 from tests.simulation.loop import clock
-from tests.simulation.plan import STALE, A, B, Bound, Crash, bounds
+from tests.simulation.plan import STALE, TOO_LATE, A, Answer, B, Bound, Crash, bounds
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -82,6 +83,9 @@ class SubmissionFaults(FaultPlan):
         if world.plan.broken is Bound.INCLUSION and clock() < self._sulks_until(kind):
             world.spoiled = True
             return SubmissionFate(delay=int(self._sulks_until(kind) - clock()) + 1)
+        if world.plan.broken is Bound.LATE and isinstance(action, Refund):
+            # Else the refund would be there before the claim that comes too late.
+            return SubmissionFate(delay=2 * TOO_LATE)
         if world.plan.broken is Bound.REACTION and clock() < self._sulks_until(kind):
             world.spoiled = True
             return SubmissionFate(copies=0, error=NotSent("the key cannot be used now"))
@@ -205,7 +209,7 @@ class Gateway:
                 if outcome.ignored not in (None, Ignored.KNOWN_ALREADY):
                     raise Rejected(outcome.detail)
                 if outcome.state is not None and outcome.state.offer == offer:
-                    await self._accept(offer)
+                    await self._answer(offer)
             case SendAcceptance(ident, _, acceptance, signature):
                 offer = world.offer
                 ids = world.lock_ids(offer, acceptance)
@@ -215,6 +219,18 @@ class Gateway:
                     raise Rejected(outcome.detail)
             case SendDecline(ident, _, _, reason):
                 await self.put(world.offer, DeclineReceived(reason), ident)
+
+    async def _answer(self, offer: Offer) -> None:
+        match self.world.plan.answer:
+            case Answer.ACCEPT:
+                await self._accept(offer)
+            case Answer.REJECT:
+                body = OfferDeclined("not today")
+                await self.put(offer, body, f"{offer.hashlock.hex()}/decline")
+            case Answer.NOTHING:
+                pass
+            case _:
+                assert_never(self.world.plan.answer)
 
     async def _accept(self, offer: Offer) -> None:
         acceptance = Acceptance(

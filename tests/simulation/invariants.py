@@ -135,7 +135,7 @@ async def of_end(world: World) -> None:
     for gateway in world.gateways():
         swap = swaps.get(gateway.name)
         if swap is None:
-            if plan.adversary is None:
+            if plan.adversary is None and plan.cut is None:
                 verdict.failures.append(f"{gateway.name} never came to have the swap")
             continue
         verdict.ends[gateway.name] = swap.phase
@@ -237,7 +237,10 @@ ALERTS_OF = {
     Bound.REACTION: ("bound:inclusion", "bound:finality", "deadline:"),
     Bound.FINALITY: ("bound:frozen", "bound:stale", "bound:finality"),
     Bound.CLOCK: ("bound:clock",),
+    Bound.LATE: ("bound:late",),
 }
+SPOILED = (Bound.INCLUSION, Bound.REACTION, Bound.LATE)
+"""Bounds whose breaking may meet nothing in a run."""
 
 
 def _alerted(world: World, swaps: dict[str, Swap]) -> None:
@@ -245,21 +248,35 @@ def _alerted(world: World, swaps: dict[str, Swap]) -> None:
     broken = world.plan.broken
     assert broken is not None
     wanted = ALERTS_OF.get(broken)
-    if wanted is None or (broken in (Bound.INCLUSION, Bound.REACTION) and not world.spoiled):
+    if wanted is None or (broken in SPOILED and not world.spoiled):
         return
     if broken in (Bound.FINALITY, Bound.CLOCK):
         open_then = [
             swap
-            for swap in swaps.values()
+            for name, swap in swaps.items()
             if world.broke_at is not None
             and swap.begun < world.broke_at - 1
-            and (not swap.ended or swap.changed > world.broke_at + STALE + 12)
+            and (not swap.ended or _ended_at(world, name) > world.broke_at + STALE + 12)
+            and (world.plan.adversary is None or _at_stake(swap))
         ]
         if not open_then:
             return
     kinds = [kind for alerts in world.verdict.alerts.values() for kind in alerts]
     if not any(kind.startswith(wanted) for kind in kinds):
         world.verdict.failures.append(f"bound {broken} broke without its alert (had {kinds})")
+
+
+def _ended_at(world: World, name: str) -> int:
+    """When the last fact came that an ended swap took for its own; strangers' locks go on."""
+    side = next(gateway for gateway in world.gateways() if gateway.name == name)
+    history = side.store.taken_by_key[world.offer.hashlock]
+    return max(taken.at.clock for taken in history if taken.ignored is None)
+
+
+def _at_stake(swap: Swap) -> bool:
+    """It has locked something: against a side that does not, a swap only waits for its end."""
+    leg = swap.a if swap.role is Role.INITIATOR else swap.b
+    return leg is not None and leg.opened_at > 0
 
 
 def _no_loss_alert(world: World) -> None:

@@ -19,6 +19,9 @@ STALE = 8
 GATEWAY = GatewayBounds(reaction=7, outage=20)
 LATE = 12
 """L of a chain on which an endorsed claim can be held back."""
+TOO_LATE = 75
+"""Seconds after its deadline at which a claim comes where L is broken: beyond all that a gateway
+must allow for before it can be sure (L, epsilon, F, R and O of its own)."""
 
 
 def bounds(late: bool) -> Bounds:
@@ -78,6 +81,14 @@ class Bound(StrEnum):
     OUTAGE = "O"
 
 
+class Answer(StrEnum):
+    """What an honest responder's user says to the offer."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    NOTHING = "nothing"
+
+
 class Fault(StrEnum):
     """Kinds of faults, for the report of which transitions met which; a watchtower, which moves
     locks under the sides' hands, counts as one."""
@@ -113,6 +124,17 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """No message passes between the two from a moment on, for some seconds."""
+
+    at: float
+    seconds: float
+
+    def covers(self, since_start: float) -> bool:
+        return self.at <= since_start < self.at + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """``adversary``: the name of the side that it plays, None where both are honest."""
 
@@ -131,11 +153,13 @@ class Plan:
     """What was in a replaced block is not put in again by the chain, but must be sent again."""
     late_blocks: dict[ChainId, frozenset[int]]
     message_faults: float
+    cut: Cut | None
     submission_faults: float
     strangers: int
     tower: bool = False
     """A watchtower without a key of either side watches too."""
     broken: Bound | None = None
+    answer: Answer = Answer.ACCEPT
 
     @property
     def schedule(self) -> Schedule:
@@ -144,12 +168,18 @@ class Plan:
     @property
     def must_complete(self) -> bool:
         """Two honest sides, kept bounds, and time enough: nothing excuses another end."""
-        return self.adversary is None and self.broken is None and self.slack >= 40
+        return (
+            self.adversary is None
+            and self.broken is None
+            and self.slack >= 40
+            and self.cut is None
+            and self.answer is Answer.ACCEPT
+        )
 
     @property
     def faults(self) -> frozenset[Fault]:
         present = {
-            Fault.MESSAGES: self.message_faults > 0,
+            Fault.MESSAGES: self.message_faults > 0 or self.cut is not None,
             Fault.CRASH: bool(self.crashes),
             Fault.REORG: any(self.reorgs.values()),
             Fault.LATE_BLOCK: any(self.late_blocks.values()),
@@ -167,6 +197,7 @@ class Plan:
 def plan_of(seed: int) -> Plan:
     """The plan of a seed; the same for ever under one version of this file."""
     chance = random.Random(seed)
+    rarely = random.Random(f"{seed} rarely")
     adversary = chance.choice([None, "alice", "bob"])
     deviation = None
     if adversary is not None:
@@ -194,6 +225,10 @@ def plan_of(seed: int) -> Plan:
     broken = chance.choice(list(Bound)) if adversary is None and chance.random() < 0.25 else None
     if broken is Bound.LATE:
         broken = None  # nobody holds an endorsement back where both are honest
+    if deviation is Deviation.HOLD_BACK and rarely.random() < 0.5:
+        broken = Bound.LATE
+    elif adversary is not None and rarely.random() < 0.15:
+        broken = rarely.choice((Bound.INCLUSION, Bound.CLOCK, Bound.OUTAGE))
     return Plan(
         seed=seed,
         late_a=chance.random() < 0.3,
@@ -208,8 +243,10 @@ def plan_of(seed: int) -> Plan:
         reorgs_lose=chance.random() < 0.3,
         late_blocks=late_blocks,
         message_faults=chance.choice([0.0, 0.0, 0.3]),
+        cut=Cut(rarely.uniform(0, 3), rarely.uniform(5, 60)) if rarely.random() < 0.06 else None,
         submission_faults=chance.choice([0.0, 0.0, 0.4]),
         strangers=chance.choice([0, 0, 2]),
-        tower=chance.random() < 0.15,
+        tower=chance.random() < 0.3,
         broken=broken,
+        answer=rarely.choices(list(Answer), (94, 3, 3))[0],
     )

@@ -49,6 +49,7 @@ from tests.simulation.plan import (
     INTERVAL,
     STALE,
     START,
+    TOO_LATE,
     A,
     B,
     Bound,
@@ -62,6 +63,8 @@ AMOUNT = {A: 70, B: 50}
 VALID_FOR = 30
 CALM = 60
 """Seconds after t1 at which faults have stopped; twice that later everything must have ended."""
+OUTAGES = (90, 180, 300)
+"""Seconds, where O is broken: from one that the slack still bears to one that outlasts t1."""
 COINS = {chain: Asset(AssetId(chain, "coin", "native"), "SIM", 9) for chain in (A, B)}
 TOKENS = {chain: Asset(AssetId(chain, "token", "other"), "OTH", 9) for chain in (A, B)}
 
@@ -105,7 +108,7 @@ class World:
         """When a claim of the responder's lock was first in a block."""
         self.broke_at: float | None = None
         self.spoiled = False
-        """A submission met the broken bound."""
+        """What the plan breaks a bound with took effect."""
         self.chains: dict[ChainId, SimulatedChain] = {}
         for chain, late in ((A, plan.late_a), (B, plan.late_b)):
             self.chains[chain] = SimulatedChain(
@@ -164,7 +167,10 @@ class World:
         return lock_id_of(terms_a(offer, acceptance)), lock_id_of(terms_b(offer, acceptance))
 
     async def carry(self, sender: Gateway, message: Message) -> None:
-        """A network that delays, loses before or after delivery, and delivers twice."""
+        """A network that delays, loses before or after delivery, delivers twice, or is cut."""
+        cut = self.plan.cut
+        if cut is not None and cut.covers(clock() - self.began):
+            raise Unavailable("the network is cut")
         receiver, faulty = self.other(sender), self.chance.random() < self.plan.message_faults
         if not faulty or clock() > self.began + VALID_FOR - 10:
             await receiver.receive(message)
@@ -242,14 +248,18 @@ class World:
 
     def _tell_block(self, chain_id: ChainId) -> None:
         for _, event in self.chains[chain_id].newest.events:
-            if isinstance(event, LockClaimed) and chain_id == B and self.claim_seen_at is None:
-                self.claim_seen_at = clock()
+            if isinstance(event, LockClaimed) and chain_id == B:
+                if self.claim_seen_at is None:
+                    self.claim_seen_at = clock()
+                if self.plan.broken is Bound.LATE:
+                    self.spoiled |= clock() >= self.offer.b.deadline + TOO_LATE
             if self._verbose:
                 self.say(f"{chain_id}: {type(event).__name__} {event.lock_id.hex()[:8]}")
 
     async def _break(self) -> None:
         """Breaks the plan's bound, where that is not done to each submission."""
-        await asyncio.sleep(self.chance.uniform(18, 45))  # there are final blocks by then
+        # There are final blocks by then; some swaps have ended on one side.
+        await asyncio.sleep(self.chance.uniform(18, self.chance.choice([45, 45, 120])))
         chain_id = self.chance.choice([A, B])
         self.broke_at = clock()
         match self.plan.broken:
@@ -265,7 +275,7 @@ class World:
                 self.say(f"{chain_id}: its clock runs ahead")
             case Bound.OUTAGE:
                 gateway = self.chance.choice(self.gateways())
-                gateway.kill(90)
+                gateway.kill(self.chance.choice(OUTAGES))
                 self.say(f"{gateway.name} will be down too long")
             case _:
                 pass
@@ -339,6 +349,8 @@ class World:
         if isinstance(alice, Gateway):
             self.spawn(self._make_offer(alice))
         last = self.offer.a.deadline + 3 * CALM
+        if self.plan.broken is Bound.OUTAGE:
+            last += max(OUTAGES)  # who is down when everything ends must be back to see it
         while clock() < last:
             await asyncio.sleep(5)
             crashed = [task for task in self._tasks if task.done() and task.exception()]
