@@ -11,6 +11,7 @@ dear to start are one group. The longest groups begin first, so that the workers
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -59,6 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(_group(item.nodeid)))
     # Stable: within a file nothing changes its place.
     items.sort(key=lambda item: -_seconds(_group(item.nodeid)))
+
+
+def pytest_configure() -> None:
+    # A shell starts what it runs in the background with Ctrl-C ignored, and every process inherits
+    # that: those that a test interrupts would go on.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 Report = pytest.TestReport | pytest.CollectReport

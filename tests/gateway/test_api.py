@@ -22,10 +22,10 @@ from tests.gateway.two_gateways import (
     Running,
     World,
     both_running,
-    free_port,
     make_world,
     offer_body,
 )
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from tests.gateway.two_gateways import (
     FUNDS,
     both_running,
     chain_block,
-    free_port,
     make_world,
     offer_body,
     running,
 )
+from tests.ports import free_port
 
 
 async def test_a_watchtower_claims_for_a_responder_that_is_down(tmp_path: Path) -> None:

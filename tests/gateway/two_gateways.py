@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,25 +23,12 @@ from gateway.settings import GatewaySettings, load_gateway
 from relayers.signing import key_files
 from relayers.signing.keystore import KeyKind
 from relayers.signing.secret import Secret
+from tests.ports import free_port
 
 PASSPHRASE = "correct horse battery staple"  # a test's own, guards nothing
 TOKEN = "a-bearer-token-of-a-test"
 FUNDS = 1_000_000
-_PORTS = itertools.cycle(range(25_000, 25_100))
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    """A port of this suite's range that nobody listens on."""
-    for port in itertools.islice(_PORTS, 100):
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError("no port from 25000 to 25099 is free")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,10 @@ from adapters.native.plugin import plugin
 from adapters.native.settings import NativeSettings
 from adapters.spi import Credential
 from tests.adapters.native.chain_fixture import ALICE, BOB, CAROL, Key
+from tests.ports import free_port
 
 PARTIES = {"alice": ALICE, "bob": BOB, "carol": CAROL}
 BLOCK_INTERVAL = 0.2
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Network:

@@ -43,7 +43,8 @@ from adapters.spi import (
 )
 from tests.adapters.native.chain_fixture import ALICE, BOB, Key
 from tests.adapters.native.faulty_node import DROP, HANG, FaultyNode, faulty_node, honest
-from tests.adapters.native.network import Network, free_port
+from tests.adapters.native.network import Network
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.devnet.ports import find, is_free
+from gateway.devnet.ports import is_free
 from gateway.devnet.processes import Processes
 from gateway.settings import load_gateway
 from tests.gateway.cli.command import environment, isthmus, refused
+from tests.ports import free_block
 
 LEDGERS = ("--ledgers", "native")
 PORTS_NEEDED = 7
@@ -39,7 +40,7 @@ async def folder(tmp_path: Path) -> AsyncIterator[Path]:
 
 @pytest.fixture
 def base() -> int:
-    return next(find(28_300, 20, tries=10))
+    return free_block(PORTS_NEEDED).start
 
 
 async def test_up_twice_killed_up_again_and_down(folder: Path, base: int) -> None:
