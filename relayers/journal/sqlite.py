@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -63,6 +64,8 @@ class SqliteJournal:
         self._writer = writer
         self._grown = asyncio.Event()
         self._delivered = writer.position
+        # Whoever waits for facts is then told too, by asking the writer again.
+        writer.on_broken = self._grown.set
 
     @classmethod
     async def open(cls, path: Path, owner: str) -> Self:
@@ -209,7 +212,11 @@ class _Request:
 
 
 class _Writer:
-    """The thread that owns the connection. Its methods below ``run`` are called in it alone."""
+    """The thread that owns the connection. Its methods below ``run`` are called in it alone.
+
+    A failed transaction that cannot even be undone leaves the connection in a state that nobody
+    knows. It is then closed, and all that is asked from then on is refused with JournalFailed.
+    """
 
     def __init__(self, path: Path, owner: str) -> None:
         self._path = path
@@ -223,8 +230,11 @@ class _Writer:
         self._moment: tuple[At, int] | None = None
         self._steps = 0
         self._uncommitted = 0
+        self._broken: JournalFailed | None = None
         self.connection: sqlite3.Connection
         self.position = 0
+        self.on_broken: Callable[[], None] = _nothing
+        """Called in the loop's thread once the connection is given up."""
         self._thread = threading.Thread(target=self._main, name="journal", daemon=True)
         self._thread.start()
 
@@ -258,10 +268,11 @@ class _Writer:
             return
         self._tell(_set_result, self._started)
         try:
-            while self._serve():
-                pass
+            more = True
+            while more:
+                more = self._serve()
         finally:
-            self.connection.close()
+            self._disconnect()
             self._tell(_set_result, self._ended)
 
     def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
@@ -293,9 +304,31 @@ class _Writer:
             else:
                 requests.append(request)
         if requests:
-            self._transact(requests)
+            if self._broken is None:
+                try:
+                    self._transact(requests)
+                except Exception as error:  # noqa: BLE001 - it is handed to all who ask
+                    self._give_up(error)
+            if self._broken is not None:
+                for request in requests:
+                    request.error = self._broken
             self._tell(_settle, requests)
         return more
+
+    def _give_up(self, error: Exception) -> None:
+        why = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
+        self._broken = JournalFailed(
+            f"journal {self._path} failed and could not undo what it had begun ({why}), so it "
+            "takes nothing more; see that the disk is sound and start again: what is found then is "
+            "what was written"
+        )
+        # Closing undoes what was not committed.
+        self._disconnect()
+        self._tell(self.on_broken)
+
+    def _disconnect(self) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.close()
 
     def _transact(self, requests: list[_Request]) -> None:
         position, steps, moment = self.position, self._steps, self._moment
@@ -309,6 +342,7 @@ class _Writer:
                 )
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
+            # Where this fails too, nobody knows what is written: see _give_up.
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             self.position, self._steps, self._moment = position, steps, moment
@@ -470,6 +504,10 @@ class _Writer:
         assert number is not None
         self._moment = (at, number)
         return number
+
+
+def _nothing() -> None:
+    pass
 
 
 def _settle(requests: list[_Request]) -> None:

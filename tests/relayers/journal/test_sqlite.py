@@ -9,7 +9,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -178,6 +180,63 @@ async def test_what_was_undone_is_not_remembered_under_another_fact_s_offset(
         await journal.append([FactEntry("next", key_of(0), Woken(3))])
         (fact,) = await journal.take(10)
         assert (fact.id, fact.body) == ("next", Woken(3))
+
+
+class _UndoesNothing:
+    """A connection to a disk that has failed: what cannot be committed cannot be undone either."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        if statement in ("COMMIT", "ROLLBACK"):
+            raise sqlite3.OperationalError(f"disk I/O error at {statement}")
+        return self._connection.execute(statement, *arguments)
+
+
+def _breaks_rollback(writer: Any) -> None:
+    writer.connection = _UndoesNothing(writer.connection)
+
+
+def _breaks_release(writer: Any) -> None:
+    writer.connection.close()
+
+
+def _breaks_rollback_to(writer: Any) -> None:
+    writer.connection.close()
+    raise ValueError("stop")
+
+
+@pytest.mark.parametrize("fault", [_breaks_rollback, _breaks_release, _breaks_rollback_to])
+async def test_a_journal_that_cannot_undo_answers_everybody_and_takes_nothing_more(
+    fault: Callable[[Any], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    journal = await SqliteJournal.open(path, OWNER)
+    await journal.append(life()[:1])
+    assert len(await journal.take(10)) == 1
+    async with asyncio.timeout(10):
+        waiting = asyncio.create_task(journal.take(10))
+        await asyncio.sleep(0)
+        in_hand = await asyncio.gather(
+            journal.append(life()[1:2]),
+            journal._writer.run(fault),
+            journal.append(life()[2:3]),
+            return_exceptions=True,
+        )
+        (asleep,) = await asyncio.gather(waiting, return_exceptions=True)
+        (later,) = await asyncio.gather(journal.append(life()[3:4]), return_exceptions=True)
+        for answer in (*in_hand, asleep, later):
+            assert isinstance(answer, JournalFailed)
+            assert "start again" in str(answer)
+            assert str(path) in str(answer)
+        await journal.close()
+    # The file was given up; only what had been confirmed is in it.
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        assert [fact.id for fact in await journal.take(10)] == [life()[0].id]
 
 
 # --- kill -9 -------------------------------------------------------------------------------------
