@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -168,15 +168,25 @@ def _settled(leg: LegView) -> bool:
     return leg.lock is not None and leg.lock.settled_stage == "final"
 
 
-def make_environment(folder: Path, pairs: int) -> Environment:
+OFFERS = {"valid_for": 300, "slack": 120}
+"""In seconds. An offer must still be safe to accept after its responder was killed and started."""
+
+
+def make_environment(
+    folder: Path,
+    pairs: int,
+    *,
+    reaction: int = 4,
+    outage: int = OUTAGE,
+    offers: Mapping[str, int] = OFFERS,
+) -> Environment:
     names = [(f"alpha{number}", f"beta{number}") for number in range(pairs)]
     plan = Plan(
         ledgers=("native", "fabric"),
         organisations=[name for pair in names for name in pair],
         accepting=[(beta, alpha) for alpha, beta in names],
-        bounds={"reaction": 4, "outage": OUTAGE},
-        # An offer must still be safe to accept after its responder was killed and started again.
-        offers={"valid_for": 300, "slack": 120},
+        bounds={"reaction": reaction, "outage": outage},
+        offers=offers,
     )
     environment = Environment(folder, plan, die_with_us=True)
     native = Devnet(environment.folder / "native", BLOCK_INTERVAL)

@@ -7,7 +7,6 @@ import base64
 import io
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from gateway.telemetry.logs import hidden, set_up_logs
 from relayers.protocol.state import Phase
 from relayers.signing.secret import Secret
 from relayers.signing.swap_key import LocalSwapKey
+from tests.forbidden import Forbidden, assert_absent
 from tests.gateway.two_gateways import (
     PASSPHRASE,
     TOKEN,
@@ -29,25 +29,6 @@ from tests.gateway.two_gateways import (
     make_world,
     offer_body,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Forbidden:
-    """A secret, in the forms in which it could have been written."""
-
-    name: str
-    value: bytes
-
-    def found_in(self, content: bytes) -> bool:
-        forms = (
-            self.value,
-            self.value.hex().encode(),
-            self.value.hex().upper().encode(),
-            base64.b64encode(self.value).rstrip(b"="),
-            repr(self.value)[2:-1].encode(),
-            str(int.from_bytes(self.value, "big")).encode(),
-        )
-        return any(form in content for form in forms)
 
 
 @pytest.fixture
@@ -69,11 +50,6 @@ def key_material(*organisations: Organisation) -> list[Forbidden]:
         found.append(Forbidden(f"key of {organisation.name}", key))
         found.append(Forbidden(f"swap key of {organisation.name}", swap_key))
     return found
-
-
-def assert_absent(secrets: list[Forbidden], where: str, content: bytes) -> None:
-    for secret in secrets:
-        assert not secret.found_in(content), f"the {secret.name} is in {where}"
 
 
 def written(organisation: Organisation) -> dict[str, bytes]:
@@ -109,11 +85,11 @@ async def test_a_swap_writes_no_secret(tmp_path: Path, logs: io.StringIO) -> Non
                 assert now is not None
                 if now.phase in (Phase.REVEALING, Phase.SETTLING, Phase.COMPLETED):
                     break
-                content = written(world.alice)
+                files = written(world.alice)
                 now = engine.swap(state.hashlock)
                 if now is not None and now.preimage is None and now.phase is not Phase.REVEALING:
                     looked += 1
-                    for path, one in content.items():
+                    for path, one in files.items():
                         assert_absent(unrevealed, f"{path} at {event.event.kind}", one)
         assert looked > 0
 
