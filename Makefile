@@ -29,9 +29,11 @@ demo: $(STAMP) ## Two organisations swap assets between three ledgers, on this m
 # Workers; each runs whole files (tests/conftest.py says how).
 JOBS ?= 2
 test: $(STAMP) ## All that this machine can run
-	@$(BIN)/python -m pytest -m "not alone" -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15
-	@echo "now what needs the machine to itself"
-	@$(BIN)/python -m pytest -m alone --durations=5
+	@status=0; \
+	echo "first what needs the machine to itself"; \
+	$(BIN)/python -m pytest -m alone --durations=5 || status=1; \
+	$(BIN)/python -m pytest -m "not alone" -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15 || status=1; \
+	exit $$status
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

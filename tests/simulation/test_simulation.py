@@ -67,6 +67,7 @@ def _report(met: Counter[tuple[Hop, str]], kinds: Counter[str]) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.alone  # It takes every core itself.
 @pytest.mark.timeout(900)
 def test_every_seed_holds_and_enough_was_met() -> None:
     failures: list[str] = []
