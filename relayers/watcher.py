@@ -158,7 +158,7 @@ class Watcher:
             cursor = ChainCursor(notice.cursor, head)
             self._cursor_stored = self._clock()
         await self._listener.observe(head, entries, cursor)
-        await self._mark_stale(self._clock() - head.time > self._adapter.profile.stale_after)
+        await self._mark_stale(self._is_old(head))
 
     def _seen(self, head: Head) -> None:
         before = self._state.head
@@ -191,8 +191,11 @@ class Watcher:
             since=self._state.since if self._state.since is not None else self._clock(),
         )
         head = self._state.head
-        old = head is None or self._clock() - head.time > self._adapter.profile.stale_after
-        await self._mark_stale(old)
+        await self._mark_stale(head is None or self._is_old(head))
+
+    def _is_old(self, head: Head) -> bool:
+        # In whole seconds, as the swaps judge: they look once, and must agree.
+        return int(self._clock()) - head.time > self._adapter.profile.stale_after
 
     async def _mark_stale(self, stale: bool) -> None:
         if stale == self._state.stale:

@@ -228,7 +228,7 @@ def plan_of(seed: int) -> Plan:
     if deviation is Deviation.HOLD_BACK and rarely.random() < 0.5:
         broken = Bound.LATE
     elif adversary is not None and rarely.random() < 0.15:
-        broken = rarely.choice((Bound.INCLUSION, Bound.CLOCK, Bound.OUTAGE))
+        broken = rarely.choice((Bound.INCLUSION, Bound.FINALITY, Bound.CLOCK, Bound.OUTAGE))
     return Plan(
         seed=seed,
         late_a=chance.random() < 0.3,
