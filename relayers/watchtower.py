@@ -78,7 +78,7 @@ class Watchtower:
         self._not_before: dict[LockId, float] = {}
         self._moved = {chain: asyncio.Event() for chain in posts}
         self._tower, self._cursors = state.load()
-        self._hurry = {
+        self._to_final = {
             chain: bounds.inclusion + bounds.finality + bounds.clock
             for chain, bounds in (
                 (chain, post.adapter.profile.bounds) for chain, post in posts.items()
@@ -140,10 +140,11 @@ class Watchtower:
                 self._tower,
                 self._heads,
                 int(clock),
+                self._serves,
                 patience=self._patience,
-                hurry=self._hurry,
+                to_final=self._to_final,
             )
-            for errand in tuple(due):
+            for errand in due:
                 lock = errand.lock
                 if lock.terms.chain == chain and clock >= self._not_before.get(lock.lock_id, 0):
                     await self._try(errand)
@@ -158,6 +159,8 @@ class Watchtower:
         post = self._posts[lock.terms.chain]
         bounds = post.adapter.profile.bounds
         try:
+            # Before the look-up, so that what the look-up says is as of this head or a later one.
+            head = await post.adapter.head()
             record = await post.adapter.lookup(lock.lock_id)
             if record.state is LockState.OPEN:
                 match errand:
@@ -169,8 +172,14 @@ class Watchtower:
             elif record.state is not LockState.ABSENT and record.final:
                 self._drop(lock.lock_id)
                 return
-            elif record.state is LockState.ABSENT and isinstance(errand, RefundFor):
-                # Its deadline has come and it is not there: it can never be there any more.
+            elif (
+                record.state is LockState.ABSENT
+                # As it is known now: the lock may have been seen again meanwhile, higher up.
+                and head.height >= self._tower.locks.get(lock.lock_id, lock).opened_at
+                and head.time >= lock.terms.deadline
+            ):
+                # Its deadline has come and it is not there: it can never be there any more. A node
+                # that is behind the lock's own block says the same, and knows nothing of it.
                 self._drop(lock.lock_id)
                 return
             pause: float = bounds.inclusion + bounds.finality + 1

@@ -7,7 +7,7 @@ down, and can do nobody harm. It never needs a preimage that is not on a chain a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -30,11 +30,18 @@ from relayers.protocol.evolve import replace
 
 @dataclass(frozen=True, slots=True)
 class WatchedLock:
-    """An open lock. ``settling``: a claim or refund of it is seen, and not final yet."""
+    """An open lock. ``settling``: a claim or refund of it is seen, and not final yet, since
+    ``settling_since`` by the tower's clock. ``opened_at``: the height of the block that it is in.
+
+    Both numbers are 0 in files of towers that did not keep them yet: so old a settling is believed
+    no more, and any head is then high enough.
+    """
 
     lock_id: LockId
     terms: LockTerms
     settling: bool = False
+    settling_since: int = 0
+    opened_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +92,40 @@ def absorb(
         case LockOpened(lock_id, terms):
             if stage is Stage.RETRACTED:
                 return forget(tower, lock_id)
-            if lock_id in tower.locks or not serves(terms, accounts):
+            if not serves(terms, accounts):
                 return tower
-            return _with(tower, WatchedLock(lock_id, terms))
+            height = observation.position.height
+            lock = tower.locks.get(lock_id, WatchedLock(lock_id, terms, opened_at=height))
+            # A block can be left for a higher one without a word of it: the highest counts.
+            return _with(tower, replace(lock, opened_at=max(lock.opened_at, height)))
         case LockClaimed(lock_id, hashlock, preimage):
             # Known for good, even where the claim that showed it is retracted.
             if hashlock not in tower.secrets and preimage.hashlock() == hashlock:
                 known = KnownSecret(preimage, clock)
                 tower = replace(tower, secrets={**tower.secrets, hashlock: known})
-            return _settled(tower, lock_id, stage)
+            return _settled(tower, lock_id, stage, clock)
         case LockRefunded(lock_id):
-            return _settled(tower, lock_id, stage)
+            return _settled(tower, lock_id, stage, clock)
         case _:
             assert_never(event)
 
 
-def _settled(tower: Tower, lock_id: LockId, stage: Stage) -> Tower:
+def _settled(tower: Tower, lock_id: LockId, stage: Stage, clock: int) -> Tower:
     lock = tower.locks.get(lock_id)
     if lock is None:
         return tower
     if stage is Stage.FINAL:
         return forget(tower, lock_id)
-    return _with(tower, replace(lock, settling=stage is Stage.PENDING))
+    if stage is Stage.RETRACTED:
+        return _with(tower, replace(lock, settling=False, settling_since=0))
+    # Told again, it is not younger for that.
+    since = lock.settling_since if lock.settling else clock
+    return _with(tower, replace(lock, settling=True, settling_since=since))
 
 
 def _with(tower: Tower, lock: WatchedLock) -> Tower:
+    if tower.locks.get(lock.lock_id) == lock:
+        return tower
     return replace(tower, locks={**tower.locks, lock.lock_id: lock})
 
 
@@ -137,25 +153,39 @@ def errands(
     tower: Tower,
     heads: Mapping[ChainId, Head],
     clock: int,
+    accounts: frozenset[AccountId],
     *,
     patience: int,
-    hurry: Mapping[ChainId, int],
-) -> Iterable[TowerErrand]:
-    """What is to be done now, judged by each chain's own time.
+    to_final: Mapping[ChainId, int],
+) -> tuple[TowerErrand, ...]:
+    """What is to be done now, judged by each chain's own time: the claims first, since a late one
+    is lost and a late refund is not; among each, the nearest deadline first.
 
-    ``patience``: seconds that the owners get to do it themselves. ``hurry``: seconds before a
-    deadline from which nobody is waited for any more, per chain.
+    A lock is claimed where either party is served, and refunded only where its sender is: what
+    comes back to somebody else is no reason to spend this tower's fees.
+
+    ``patience``: seconds that the owners get to do it themselves. ``to_final``: I + F + ε of each
+    chain, in seconds. For the last so many before a deadline nobody is waited for; and what is
+    seen settling for so long without an end is taken for lost, and is done again.
     """
+    claims: list[ClaimFor] = []
+    refunds: list[RefundFor] = []
     for lock in tower.locks.values():
-        head = heads.get(lock.terms.chain)
-        if head is None or lock.settling:
+        chain = lock.terms.chain
+        head = heads.get(chain)
+        span = to_final.get(chain, 0)
+        # A clock that was set back makes an age below zero: no reason to believe it either.
+        if head is None or (lock.settling and 0 <= clock - lock.settling_since <= span):
             continue
         left = lock.terms.deadline - head.time
         known = tower.secrets.get(lock.terms.hashlock)
         if left > 0:
-            if known is not None and (
-                clock >= known.seen + patience or left <= hurry.get(lock.terms.chain, 0)
-            ):
-                yield ClaimFor(lock, known.preimage)
-        elif -left >= patience:
-            yield RefundFor(lock)
+            if known is not None and (clock >= known.seen + patience or left <= span):
+                claims.append(ClaimFor(lock, known.preimage))
+        elif -left >= patience and (not accounts or lock.terms.sender in accounts):
+            refunds.append(RefundFor(lock))
+    return (*sorted(claims, key=_deadline), *sorted(refunds, key=_deadline))
+
+
+def _deadline(errand: TowerErrand) -> int:
+    return errand.lock.terms.deadline

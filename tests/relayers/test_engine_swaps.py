@@ -7,13 +7,17 @@ that outlives it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from adapters.model import AccountId, LockState
+from adapters.model import AccountId, ChainId, Head, LockState
 from adapters.simulated.accounts import named_credential
+from adapters.simulated.adapter import SimulatedAdapter
+from adapters.spi import Adapter
 from relayers.backoff import Backoff
 from relayers.executor import Post
 from relayers.journal.memory import Boundary
@@ -26,7 +30,7 @@ from relayers.protocol.swap import step
 from relayers.tower_state import TowerState
 from relayers.watchtower import Watchtower
 from tests.relayers.virtual_time import clock, run
-from tests.relayers.world import Gateway, World, ended, until
+from tests.relayers.world import A, Gateway, World, ended, until
 
 DONE = {"alice": (990, 1010), "bob": (1010, 990)}
 NOTHING = {"alice": (1000, 1000), "bob": (1000, 1000)}
@@ -258,12 +262,59 @@ def test_a_tower_refunds_what_is_overdue_for_those_it_serves(tmp_path: Path) -> 
     run(main())
 
 
+class _FailedOver:
+    """A node that is behind answers what is asked; another one, up to date, streams the events.
+    The chain's time moves on without blocks, so the node that is behind shows today's."""
+
+    def __init__(self, behind: SimulatedAdapter, fresh: SimulatedAdapter) -> None:
+        self._behind = behind
+        self._fresh = fresh
+
+    async def head(self) -> Head:
+        return replace(await self._behind.head(), time=(await self._fresh.head()).time)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fresh if name == "events" else self._behind, name)
+
+
+def test_a_node_that_is_behind_does_not_make_a_tower_forget_a_lock(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World()
+        behind = world.bob.views[A]
+        offer = await start(world)
+        await until(lambda: phase_of(world.bob, offer) is Phase.LOCKING)
+        await world.alice.stop()
+        await world.bob.stop()
+        tower, task = await watch(
+            world,
+            TowerState(tmp_path / "tower.json"),
+            adapters={A: cast(Adapter, _FailedOver(behind, world.alice.views[A]))},
+        )
+        await until(lambda: any(lock.terms.chain == A for lock in tower.tower.locks.values()))
+        (lock,) = (lock for lock in tower.tower.locks.values() if lock.terms.chain == A)
+        # Past the deadline it still shows the block before the lock's.
+        behind.freeze(lock.opened_at - 1)
+        await asyncio.sleep(offer.a.deadline - clock() + 60)
+        assert lock.lock_id in tower.tower.locks
+        assert world.balances()["alice"] == (990, 1000)
+        behind.thaw()
+        await until(lambda: not tower.tower.locks)
+        assert world.balances() == NOTHING
+        task.cancel()
+        await world.close()
+
+    run(main())
+
+
 async def watch(
-    world: World, state: TowerState, serves: Iterable[AccountId] = ()
+    world: World,
+    state: TowerState,
+    serves: Iterable[AccountId] = (),
+    adapters: Mapping[ChainId, Adapter] | None = None,
 ) -> tuple[Watchtower, asyncio.Task[None]]:
     posts = {
-        chain: Post(world.alice.views[chain], named_credential(chain, "tower"))
-        for chain in world.chains
+        chain: Post(adapter, named_credential(chain, "tower"))
+        for chain, adapter in (world.alice.views | dict(adapters or {})).items()
     }
     tower = Watchtower(posts, state, clock, Backoff(lambda: 0.5), serves=frozenset(serves))
     return tower, asyncio.create_task(tower.run())

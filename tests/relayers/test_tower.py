@@ -27,10 +27,19 @@ from adapters.model import (
     Preimage,
     Stage,
 )
-from relayers.protocol.tower import ClaimFor, RefundFor, Tower, absorb, errands, prune
+from relayers.protocol.tower import (
+    ClaimFor,
+    RefundFor,
+    Tower,
+    WatchedLock,
+    absorb,
+    errands,
+    prune,
+)
 from relayers.tower_state import TowerState, TowerStateError
 
 CHAINS = (ChainId("sim", "a"), ChainId("sim", "b"))
+PARTIES = ("ann", "bob", "cem")
 EVERYBODY: frozenset[AccountId] = frozenset()
 
 
@@ -49,8 +58,10 @@ def lock_id(of: LockTerms) -> LockId:
     return LockId(sha256(repr(of).encode()).digest())
 
 
-def seen(chain: ChainId, event: LockEvent, stage: Stage = Stage.PENDING) -> Observation:
-    return Observation(chain, event, stage, Position(1, bytes(32), 0, "tx"))
+def seen(
+    chain: ChainId, event: LockEvent, stage: Stage = Stage.PENDING, height: int = 1
+) -> Observation:
+    return Observation(chain, event, stage, Position(height, bytes(32), 0, "tx"))
 
 
 locks = st.builds(terms, st.sampled_from(CHAINS), st.integers(0, 3), st.integers(100, 200))
@@ -71,17 +82,23 @@ def observations(draw: st.DrawFn) -> Observation:
             ]
         )
     )
-    return seen(of.chain, event, draw(stages))
+    return seen(of.chain, event, draw(stages), draw(st.integers(1, 9)))
 
 
-@given(st.lists(observations(), max_size=30), st.integers(50, 250), st.integers(0, 40))
+@given(
+    st.lists(observations(), max_size=30),
+    st.integers(50, 250),
+    st.integers(0, 40),
+    st.integers(0, 150),
+    st.sets(st.sampled_from([AccountId(chain, party) for chain in CHAINS for party in PARTIES])),
+)
 def test_what_a_tower_does_is_what_a_chain_would_take(
-    history: list[Observation], time: int, patience: int
+    history: list[Observation], time: int, patience: int, clock: int, accounts: set[AccountId]
 ) -> None:
-    tower = Tower()
+    tower, served = Tower(), frozenset(accounts)
     for observation in history:
-        once = absorb(tower, observation, 50, EVERYBODY)
-        assert absorb(once, observation, 60, EVERYBODY) == once
+        once = absorb(tower, observation, 50, served)
+        assert absorb(once, observation, 60, served) == once
         tower = once
     heads = {chain: Head(chain, 1, bytes(32), time, 0) for chain in CHAINS}
     shown = {
@@ -89,10 +106,14 @@ def test_what_a_tower_does_is_what_a_chain_would_take(
         for observation in history
         if isinstance(observation.event, LockClaimed)
     }
-    for errand in errands(tower, heads, 1_000, patience=patience, hurry={}):
+    to_final = dict.fromkeys(CHAINS, 40)
+    due = errands(tower, heads, clock, served, patience=patience, to_final=to_final)
+    order = [(isinstance(errand, RefundFor), errand.lock.terms.deadline) for errand in due]
+    assert order == sorted(order)
+    for errand in due:
         lock = errand.lock
         assert lock.lock_id in tower.locks
-        assert not lock.settling
+        assert not lock.settling or clock > 50 + 40 or clock < 50
         match errand:
             case ClaimFor(preimage=secret):
                 assert secret.hashlock() == lock.terms.hashlock
@@ -100,6 +121,7 @@ def test_what_a_tower_does_is_what_a_chain_would_take(
                 assert time < lock.terms.deadline
             case RefundFor():
                 assert time >= lock.terms.deadline + patience
+                assert not served or lock.terms.sender in served
 
 
 def test_owners_are_waited_for_but_not_beyond_the_deadline() -> None:
@@ -111,7 +133,7 @@ def test_owners_are_waited_for_but_not_beyond_the_deadline() -> None:
 
     def due(clock: int, time: int) -> list[type]:
         heads = {chain: Head(chain, 1, bytes(32), time, 0)}
-        found = errands(tower, heads, clock, patience=50, hurry={chain: 30})
+        found = errands(tower, heads, clock, EVERYBODY, patience=50, to_final={chain: 30})
         return [type(errand) for errand in found]
 
     assert due(149, 149) == []
@@ -129,7 +151,54 @@ def test_what_is_being_settled_is_left_alone_until_a_reorg_takes_that_back() -> 
     for stage, due in ((Stage.PENDING, 0), (Stage.RETRACTED, 1), (Stage.FINAL, 0)):
         refunded = LockRefunded(lock_id(of), of.hashlock)
         tower = absorb(tower, seen(chain, refunded, stage), 1, EVERYBODY)
-        assert len(list(errands(tower, heads, 300, patience=0, hurry={}))) == due
+        found = errands(tower, heads, 5, EVERYBODY, patience=0, to_final={chain: 9})
+        assert len(found) == due
+
+
+def test_what_is_seen_settling_for_too_long_is_done_again() -> None:
+    chain = CHAINS[0]
+    of = terms(chain, 0, 200)
+    tower = absorb(Tower(), seen(chain, LockOpened(lock_id(of), of)), 1, EVERYBODY)
+    refunded = seen(chain, LockRefunded(lock_id(of), of.hashlock))
+    heads = {chain: Head(chain, 1, bytes(32), 300, 0)}
+    # Its node lost the refund and never said so; told once more, the wait does not begin anew.
+    for clock in (100, 109):
+        tower = absorb(tower, refunded, clock, EVERYBODY)
+    for clock, due in ((109, 0), (110, 0), (111, 1), (99, 1)):
+        found = errands(tower, heads, clock, EVERYBODY, patience=0, to_final={chain: 10})
+        assert len(found) == due
+
+
+def test_a_refund_is_for_the_sender_that_is_served_and_claims_go_first() -> None:
+    chain, other = CHAINS
+    late, early, open_late, open_early = (
+        terms(chain, number, deadline)
+        for number, deadline in ((0, 190), (1, 110), (2, 390), (3, 310))
+    )
+    tower = Tower()
+    for of in (late, early, open_late, open_early):
+        tower = absorb(tower, seen(chain, LockOpened(lock_id(of), of)), 1, EVERYBODY)
+    for number in (2, 3):
+        claimed = LockClaimed(LockId(bytes(32)), preimage(number).hashlock(), preimage(number))
+        tower = absorb(tower, seen(other, claimed), 1, EVERYBODY)
+    heads = {chain: Head(chain, 1, bytes(32), 300, 0)}
+
+    def due(*served: str) -> list[LockTerms]:
+        accounts = frozenset(AccountId(chain, party) for party in served)
+        found = errands(tower, heads, 300, accounts, patience=0, to_final={})
+        return [errand.lock.terms for errand in found]
+
+    assert due() == due("ann") == due("ann", "bob") == [open_early, open_late, early, late]
+    assert due("bob") == [open_early, open_late]
+
+
+def test_the_highest_block_that_a_lock_was_seen_in_counts() -> None:
+    chain = CHAINS[0]
+    of = terms(chain, 0, 200)
+    tower = Tower()
+    for height in (7, 9, 8):
+        tower = absorb(tower, seen(chain, LockOpened(lock_id(of), of), height=height), 1, EVERYBODY)
+    assert tower.locks[lock_id(of)].opened_at == 9
 
 
 def test_a_lock_of_others_is_left_alone() -> None:
@@ -171,6 +240,22 @@ def test_the_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     assert state.load() == (tower, cursors)
     assert (tmp_path / "tower.json").stat().st_mode & 0o077 == 0
     json.loads((tmp_path / "tower.json").read_text())
+
+
+def test_a_file_from_before_heights_and_times_were_kept_is_read(tmp_path: Path) -> None:
+    chain = CHAINS[0]
+    of = terms(chain, 0, 200)
+    tower = absorb(Tower(), seen(chain, LockOpened(lock_id(of), of), height=7), 1, EVERYBODY)
+    tower = absorb(tower, seen(chain, LockRefunded(lock_id(of), of.hashlock)), 5, EVERYBODY)
+    path = tmp_path / "tower.json"
+    TowerState(path).save(tower, {})
+    assert TowerState(path).load()[0] == tower
+    record = json.loads(path.read_text())
+    for lock in record["body"]["locks"]:
+        del lock["settling_since"], lock["opened_at"]
+    path.write_text(json.dumps(record, separators=(",", ":")))
+    old, _ = TowerState(path).load()
+    assert old.locks == {lock_id(of): WatchedLock(lock_id(of), of, settling=True)}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"v":9,"kind":"watchtower","body":{}}'])
