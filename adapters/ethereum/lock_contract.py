@@ -26,7 +26,7 @@ from adapters.model import (
     Preimage,
 )
 
-_TERMS = "(address,address,address,uint256,bytes32,uint40)"
+_TERMS = "(address,address,address,uint256,bytes32,uint256)"
 LOCK_COIN = selector("lockCoin(address,bytes32,uint40)")
 LOCK_TOKEN = selector("lockToken(address,address,uint256,bytes32,uint40)")
 CLAIM = selector(f"claim({_TERMS})")
@@ -43,6 +43,11 @@ DECIMALS = selector("decimals()")
 OPENED = keccak256(b"LockOpened(bytes32,bytes32,address,address,address,uint256,uint40)")
 CLAIMED = keccak256(b"LockClaimed(bytes32,bytes32,bytes32)")
 REFUNDED = keccak256(b"LockRefunded(bytes32,bytes32)")
+
+
+# How many topics and words of data each has. A refund's hashlock is data, which costs less.
+_TOPICS = {OPENED: 3, CLAIMED: 3, REFUNDED: 2}
+_WORDS = {OPENED: 5, CLAIMED: 1, REFUNDED: 1}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -138,10 +143,11 @@ def read_log(contract: LockContract, log: object) -> LockLog | None:
     if data(raw.get("address"), "a log's address", 20) != contract.address:
         raise NodeFailed("answered a log of another contract")
     topics = [data(topic, "a topic", 32) for topic in items(raw.get("topics"), "a log's topics")]
-    if not topics or topics[0] not in (OPENED, CLAIMED, REFUNDED):
+    if not topics or topics[0] not in _TOPICS:
         return None
-    if len(topics) != 3:
-        raise NodeFailed(f"answered a lock's log with {len(topics)} topics, not 3")
+    expected = _TOPICS[topics[0]]
+    if len(topics) != expected:
+        raise NodeFailed(f"answered a lock's log with {len(topics)} topics, not {expected}")
     body = data(raw.get("data"), "a log's data")
     event = _read_event(contract.ids, topics, body)
     return LockLog(
@@ -158,11 +164,11 @@ def _transaction_id(raw: Mapping[str, Any]) -> str:
 
 
 def _read_event(ids: Identities, topics: list[bytes], body: bytes) -> LockEvent:
-    lock_id, hashlock = LockId(topics[1]), Hashlock(topics[2])
     words = [body[start : start + 32] for start in range(0, len(body), 32)]
-    expected = {OPENED: 5, CLAIMED: 1, REFUNDED: 0}[topics[0]]
-    if len(words) != expected or len(body) % 32:
+    if len(words) != _WORDS[topics[0]] or len(body) % 32:
         raise NodeFailed(f"answered a lock's log with {len(body)} bytes of data")
+    lock_id = LockId(topics[1])
+    hashlock = Hashlock(words[0] if topics[0] == REFUNDED else topics[2])
     if topics[0] == CLAIMED:
         event = LockClaimed(lock_id, hashlock, Preimage(words[0]))
         if event.preimage.hashlock() != hashlock:

@@ -29,13 +29,14 @@ abstract contract HashTimeLock {
     }
 
     /// @notice All that a lock says. `asset` is a token's address, or zero for the chain's own coin.
+    /// No lock is opened with a deadline above 2^40 - 1.
     struct Terms {
         address sender;
         address recipient;
         address asset;
         uint256 amount;
         bytes32 hashlock;
-        uint40 deadline;
+        uint256 deadline;
     }
 
     /// @notice The terms of a lock with its preimage in the hashlock's place.
@@ -45,7 +46,7 @@ abstract contract HashTimeLock {
         address asset;
         uint256 amount;
         bytes32 preimage;
-        uint40 deadline;
+        uint256 deadline;
     }
 
     /// @dev The asset of a lock of the chain's own coin.
@@ -74,7 +75,7 @@ abstract contract HashTimeLock {
         uint40 deadline
     );
     event LockClaimed(bytes32 indexed lockId, bytes32 indexed hashlock, bytes32 preimage);
-    event LockRefunded(bytes32 indexed lockId, bytes32 indexed hashlock);
+    event LockRefunded(bytes32 indexed lockId, bytes32 hashlock);
     event Credited(address indexed account, uint256 amount);
     event CreditWithdrawn(address indexed account, address indexed to, uint256 amount);
 
@@ -142,7 +143,7 @@ abstract contract HashTimeLock {
         bytes32 hashlock;
         bytes32 lockId;
         assembly ("memory-safe") {
-            // As in `_idOf`, the preimage replaced by its SHA-256 (precompile 2).
+            // As in `idOf`, the preimage replaced by its SHA-256 (precompile 2).
             let words := mload(0x40)
             mstore(words, chainid())
             mstore(add(words, 0x20), address())
@@ -160,13 +161,43 @@ abstract contract HashTimeLock {
     }
 
     /// @notice Sends a lock back to its sender, from its deadline on. Anyone may.
+    /// @dev Written for a low price. The words of the call are used as they are: the lock's id covers
+    /// each of them in full, so ones with stray high bits name no lock, and `_settle` reverts before
+    /// any is acted on. The payment is the one of `_pay`, in place.
     function refund(Terms calldata terms) external {
-        bytes32 lockId = _idOf(terms);
+        bytes32 lockId;
+        assembly ("memory-safe") {
+            // As in `idOf`.
+            let words := mload(0x40)
+            mstore(words, chainid())
+            mstore(add(words, 0x20), address())
+            calldatacopy(add(words, 0x40), terms, 0xc0)
+            lockId := keccak256(words, 0x100)
+        }
         uint256 deadline = terms.deadline;
         require(block.timestamp >= deadline, DeadlineNotReached(deadline, block.timestamp));
         _settle(lockId, State.Refunded);
-        emit LockRefunded(lockId, terms.hashlock);
-        _pay(terms.sender, terms.asset, terms.amount);
+        bytes32 announced = LockRefunded.selector;
+        address sender;
+        bool coin;
+        assembly ("memory-safe") {
+            // emit LockRefunded(lockId, terms.hashlock)
+            mstore(0, calldataload(add(terms, 0x80)))
+            log2(0, 0x20, announced, lockId)
+            sender := calldataload(terms)
+            coin := iszero(calldataload(add(terms, 0x40)))
+        }
+        if (coin) {
+            uint256 gasBefore = gasleft();
+            uint256 amount = terms.amount;
+            bool sent;
+            assembly ("memory-safe") {
+                sent := call(PUSH_GAS, sender, amount, 0, 0, 0, 0)
+            }
+            if (!sent) _credit(sender, amount, gasBefore);
+        } else {
+            IERC20(terms.asset).safeTransfer(sender, terms.amount);
+        }
     }
 
     /// @notice Takes out the caller's credit, to an address of its choice.
@@ -187,8 +218,15 @@ abstract contract HashTimeLock {
 
     /// @notice The id that these terms have here: keccak256 over eight words, the chain's id, this
     /// contract's address and the terms, as `abi.encode` writes them.
-    function idOf(Terms calldata terms) external view returns (bytes32) {
-        return _idOf(terms);
+    /// @dev The words are hashed as the call brought them: ones with stray high bits name no lock.
+    function idOf(Terms calldata terms) external view returns (bytes32 lockId) {
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, chainid())
+            mstore(add(words, 0x20), address())
+            calldatacopy(add(words, 0x40), terms, 0xc0)
+            lockId := keccak256(words, 0x100)
+        }
     }
 
     function _open(address recipient, address asset, uint256 amount, bytes32 hashlock, uint40 deadline)
@@ -200,7 +238,7 @@ abstract contract HashTimeLock {
         require(recipient != address(0) && recipient != address(this), RecipientRefused(recipient));
         require(deadline > block.timestamp, DeadlinePassed(deadline, block.timestamp));
         assembly ("memory-safe") {
-            // As in `_idOf`; the caller is the sender.
+            // As in `idOf`; the caller is the sender.
             let words := mload(0x40)
             mstore(words, chainid())
             mstore(add(words, 0x20), address())
@@ -232,25 +270,16 @@ abstract contract HashTimeLock {
         require(answered, TokenAbsent(token));
     }
 
-    /// @dev The words are hashed as the call brought them: ones with stray high bits name no lock.
-    function _idOf(Terms calldata terms) private view returns (bytes32 lockId) {
-        assembly ("memory-safe") {
-            let words := mload(0x40)
-            mstore(words, chainid())
-            mstore(add(words, 0x20), address())
-            calldatacopy(add(words, 0x40), terms, 0xc0)
-            lockId := keccak256(words, 0x100)
-        }
-    }
-
     /// @dev From Open to Claimed or Refunded, once.
     function _settle(bytes32 lockId, State outcome) private {
         StorageSlot.Uint256Slot storage record = _record(lockId);
         uint256 value = record.value;
-        require(value != 0, LockAbsent(lockId));
-        require(uint8(value) == uint8(State.Open), LockSettled(lockId));
-        // Open is 1: its bit becomes the outcome's, the block of the opening stays.
-        record.value = (value ^ uint256(State.Open)) | uint256(outcome) | (block.number << 72);
+        if (uint8(value) != uint8(State.Open)) {
+            require(value != 0, LockAbsent(lockId));
+            revert LockSettled(lockId);
+        }
+        // The state's bits become the outcome's, the block of the opening stays.
+        record.value = value ^ (uint256(State.Open) ^ uint256(outcome)) ^ (block.number << 72);
     }
 
     /// @dev From the lowest bit: State (8 bits), block of the opening (64), block of the settling (64).
@@ -260,8 +289,8 @@ abstract contract HashTimeLock {
         return StorageSlot.getUint256Slot(lockId);
     }
 
-    /// @dev A push that fails becomes credit, so that no recipient can stop a settlement. Callers
-    /// may not make it fail by sending too little gas. What the recipient returns is not copied.
+    /// @dev A push that fails becomes credit, so that no recipient can stop a settlement. What the
+    /// recipient returns is not copied.
     function _pay(address to, address asset, uint256 amount) private {
         if (asset != COIN) {
             IERC20(asset).safeTransfer(to, amount);
@@ -272,11 +301,15 @@ abstract contract HashTimeLock {
         assembly ("memory-safe") {
             sent := call(PUSH_GAS, to, amount, 0, 0, 0, 0)
         }
-        if (!sent) {
-            // EIP-150: all but a 64th of what is left could be passed on.
-            require(gasBefore > PUSH_GAS + PUSH_GAS / 63 + CALL_GAS, GasTooLow());
-            creditOf[to] += amount;
-            emit Credited(to, amount);
-        }
+        if (!sent) _credit(to, amount, gasBefore);
+    }
+
+    /// @dev Callers may not make a push fail by sending too little gas.
+    /// @param gasBefore what gas was left before the push
+    function _credit(address to, uint256 amount, uint256 gasBefore) private {
+        // EIP-150: all but a 64th of what is left could be passed on.
+        require(gasBefore > PUSH_GAS + PUSH_GAS / 63 + CALL_GAS, GasTooLow());
+        creditOf[to] += amount;
+        emit Credited(to, amount);
     }
 }

@@ -124,7 +124,7 @@ def test_forge_fuzzes_the_artefacts_and_finds_nothing(tmp_path: Path, tools: Too
     outcomes = run_forge(tmp_path, tools, [artefacts])["artefacts"]
     failed = {name: outcome for name, outcome in outcomes.items() if "Success" not in outcome}
     assert not failed, json.dumps(failed, indent=1)
-    assert len(outcomes) >= 2 * 15 + 2 * 2
+    assert len(outcomes) >= 2 * 18 + 2 * 2
 
 
 _LOCK = "HashTimeLock.sol"
@@ -133,10 +133,12 @@ FAULTS = {
     "the guard is left out": ("HashTimeLockCancun.sol", "        nonReentrant\n", ""),
     "claims too late": (_LOCK, "require(block.timestamp < deadline,", "require(true,"),
     "refunds too early": (_LOCK, "require(block.timestamp >= deadline,", "require(true,"),
-    "settled twice": (_LOCK, "require(uint8(value) == uint8(State.Open),", "require(true,"),
+    "settled twice": (_LOCK, "if (uint8(value) != uint8(State.Open))", "if (value == 0)"),
     "locked twice": (_LOCK, "require(record.value == 0,", "require(true,"),
     "a fee is not noticed": (_LOCK, "require(received == amount,", "require(true,"),
     "credit withdrawn twice": (_LOCK, "creditOf[msg.sender] = 0;", ""),
+    "a failed refund is lost": (_LOCK, "if (!sent) _credit(sender, amount, gasBefore);", ""),
+    "a refund tells no hashlock": (_LOCK, "mstore(0, calldataload(add(terms, 0x80)))", ""),
     "too little gas makes credit": (_LOCK, "require(gasBefore >", "require(1 + 0 * gasBefore >"),
 }
 CONTROL = "control"
@@ -173,7 +175,7 @@ def test_forge_finds_a_fault(
 ) -> None:
     """And nothing where there is none: the control."""
     outcomes = outcomes_of_faults[CONTROL if fault is None else fault.replace(" ", "_")]
-    assert len(outcomes) >= 15 + 2
+    assert len(outcomes) >= 18 + 2
     failed = {name: outcome for name, outcome in outcomes.items() if "Success" not in outcome}
     assert bool(failed) == (fault is not None), json.dumps(failed, indent=1)
 

@@ -83,9 +83,9 @@ abstract contract HashTimeLockTest is Checks {
     function doLock(HashTimeLock.Terms memory t) internal returns (bytes32 id) {
         vm.prank(t.sender);
         if (t.asset == address(0)) {
-            return lock.lockCoin{value: t.amount}(t.recipient, t.hashlock, t.deadline);
+            return lock.lockCoin{value: t.amount}(t.recipient, t.hashlock, uint40(t.deadline));
         }
-        return lock.lockToken(t.asset, t.recipient, t.amount, t.hashlock, t.deadline);
+        return lock.lockToken(t.asset, t.recipient, t.amount, t.hashlock, uint40(t.deadline));
     }
 
     function held(address asset, address who) internal view returns (uint256) {
@@ -148,6 +148,8 @@ abstract contract HashTimeLockTest is Checks {
         vm.warp(uint256(t.deadline) + wait);
         vm.expectPartialRevert(HashTimeLock.DeadlinePassed.selector);
         lock.claim(opening(t, preimage));
+        vm.expectEmit(true, true, true, true, address(lock));
+        emit HashTimeLock.LockRefunded(id, t.hashlock);
         vm.prank(STRANGER);
         lock.refund(t);
         same(held(asset, SENDER), before);
@@ -198,16 +200,32 @@ abstract contract HashTimeLockTest is Checks {
         lock.refund(f);
     }
 
+    /// @dev A refund reads the words of its call as they are: any other word than the lock's own,
+    /// one with stray high bits too, names no lock.
+    function testFuzz_strayBitsNameNoLock(bool coin, uint8 word, uint256 stray) public {
+        vm.assume(stray != 0);
+        HashTimeLock.Terms memory t = terms(coin ? address(0) : address(token), 5, bytes32(uint256(1)), later(100));
+        bytes32 id = doLock(t);
+        uint256[6] memory words = abi.decode(abi.encode(t), (uint256[6]));
+        words[word % 6] ^= stray;
+        vm.warp(type(uint40).max);
+        (bool worked, bytes memory answer) = address(lock).call(abi.encodePacked(lock.refund.selector, words));
+        bool early = words[5] > block.timestamp;
+        bytes4 reason = early ? HashTimeLock.DeadlineNotReached.selector : HashTimeLock.LockAbsent.selector;
+        require(!worked && bytes4(answer) == reason);
+        same(uint256(state(id)), uint256(HashTimeLock.State.Open));
+    }
+
     function test_aUsedIdIsNeverFree() public {
         HashTimeLock.Terms memory t = terms(address(0), 5, bytes32(uint256(1)), later(100));
         bytes32 id = doLock(t);
         vm.prank(SENDER);
         vm.expectRevert(abi.encodeWithSelector(HashTimeLock.LockExists.selector, id));
-        lock.lockCoin{value: 5}(RECIPIENT, t.hashlock, t.deadline);
+        lock.lockCoin{value: 5}(RECIPIENT, t.hashlock, uint40(t.deadline));
         lock.claim(opening(t, bytes32(uint256(1))));
         vm.prank(SENDER);
         vm.expectRevert(abi.encodeWithSelector(HashTimeLock.LockExists.selector, id));
-        lock.lockCoin{value: 5}(RECIPIENT, t.hashlock, t.deadline);
+        lock.lockCoin{value: 5}(RECIPIENT, t.hashlock, uint40(t.deadline));
     }
 
     // --- what is refused ------------------------------------------------------------------------
@@ -281,6 +299,33 @@ abstract contract HashTimeLockTest is Checks {
         same(lock.creditOf(address(refuser)), 0);
         vm.expectRevert(abi.encodeWithSelector(HashTimeLock.CreditAbsent.selector, address(refuser)));
         refuser.withdraw(lock, payable(STRANGER));
+    }
+
+    function test_aFailedRefundBecomesCredit() public {
+        HashTimeLock.Terms memory t = terms(address(0), 5, bytes32(uint256(1)), later(100));
+        t.sender = address(new Refuser());
+        vm.deal(t.sender, 5);
+        bytes32 id = doLock(t);
+        vm.warp(t.deadline);
+        lock.refund(t);
+        same(uint256(state(id)), uint256(HashTimeLock.State.Refunded));
+        same(lock.creditOf(t.sender), 5);
+        same(address(lock).balance, 5);
+    }
+
+    /// @dev As for claims: with too little gas it is paid, or all reverts.
+    function testFuzz_tooLittleGasRefundsNoCredit(uint32 gas) public {
+        HashTimeLock.Terms memory t = terms(address(0), 5, bytes32(uint256(1)), later(100));
+        t.sender = address(new Payee());
+        vm.deal(t.sender, 5);
+        bytes32 id = doLock(t);
+        vm.warp(t.deadline);
+        try lock.refund{gas: 10_000 + gas % 190_000}(t) {
+            same(t.sender.balance, 5);
+        } catch {
+            same(uint256(state(id)), uint256(HashTimeLock.State.Open));
+        }
+        same(lock.creditOf(t.sender), 0);
     }
 
     function test_aRecipientCannotBurnTheCallersGas() public {

@@ -79,9 +79,9 @@ contract Actors is Checks {
     function _open(HashTimeLock.Terms memory t) private returns (bytes32) {
         if (t.asset == address(0)) {
             vm.deal(address(this), t.amount);
-            return lock.lockCoin{value: t.amount}(t.recipient, t.hashlock, t.deadline);
+            return lock.lockCoin{value: t.amount}(t.recipient, t.hashlock, uint40(t.deadline));
         }
-        return lock.lockToken(t.asset, t.recipient, t.amount, t.hashlock, t.deadline);
+        return lock.lockToken(t.asset, t.recipient, t.amount, t.hashlock, uint40(t.deadline));
     }
 
     function claim(uint256 which) external {
