@@ -11,6 +11,7 @@ from cryptography import x509
 from adapters.fabric import endorsement
 from adapters.fabric.block import chain_of
 from adapters.fabric.chaincode.clock import NANOSECONDS
+from adapters.fabric.channel_head import ChannelHead
 from adapters.fabric.gateway import Gateway
 from adapters.fabric.ledger import LedgerReader
 from adapters.fabric.policy import NotResolved, describe
@@ -31,12 +32,14 @@ class Diagnosis:
         settings: FabricSettings,
         gateway: Gateway,
         ledger: LedgerReader,
+        head: ChannelHead,
         clock: Callable[[], int],
     ) -> None:
         self._adapter = adapter
         self._settings = settings
         self._gateway = gateway
         self._ledger = ledger
+        self._head = head
         self._clock = clock
 
     async def run(self, credential: Credential | None) -> Sequence[Finding]:
@@ -49,6 +52,7 @@ class Diagnosis:
             ("endorsement policy", self._policy),
             ("clock bound", self._bound),
             ("endorser's clock", self._endorser_clock),
+            ("own ledger against others'", self._level),
         ):
             found.append(await self._guard(check, ask))
         if credential is not None:
@@ -132,13 +136,21 @@ class Diagnosis:
 
     async def _endorser_clock(self) -> Finding:
         setup = await read_setup(self._adapter.profile.name, self._gateway, self._settings)
-        head = await self._adapter.head()
-        apart = abs(head.time - self._clock() // NANOSECONDS)
+        apart = abs(await self._head.own_clock() - self._clock() // NANOSECONDS)
         return Finding(
             "endorser's clock",
             apart <= setup.clock_bound,
             f"{apart} s from this machine's",
             "set both clocks by NTP: transactions will be refused",
+        )
+
+    async def _level(self) -> Finding:
+        against = await self._head.obstacles()
+        return Finding(
+            "own ledger against others'",
+            not against,
+            "; ".join(against) or "up to date",
+            "see to the peer's connections to the orderers and to other organisations' peers",
         )
 
     def _certificate(self, credential: Credential) -> Finding:

@@ -7,8 +7,9 @@ orderer's receipt would leave its caller waiting for nothing. ``submit`` therefo
 transaction is committed as valid, raises NotSent or Rejected where it was committed as invalid,
 and Unknown where I has passed without either.
 
-Blocks are final at once. A block carries no time; the head's time is the clock of the own
-organisation's endorser (query ``clock``), by which it judges timestamps.
+Blocks are final at once. A block carries no time; the head's time is that by the own endorser's
+clock at which other organisations last bore out that the own peer's ledger was up to date: see
+``channel_head``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from adapters.fabric.block import FabricBlock, chain_of
 from adapters.fabric.chaincode.clock import NANOSECONDS
 from adapters.fabric.chaincode.configuration import INTERFACE
 from adapters.fabric.chaincode.holdings import MAX_PARTS
+from adapters.fabric.channel_head import ChannelHead
 from adapters.fabric.diagnosis import Diagnosis
 from adapters.fabric.endorsers import PEERS_CHOICE, Endorsers
 from adapters.fabric.errors import commit_error, without_preimage
@@ -117,6 +119,7 @@ class FabricAdapter:
             stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
             fee_asset=None,
         )
+        self._head = ChannelHead(name, settings, self._profile.stale_after, gateway)
 
     async def check(self) -> None:
         """That channel, chaincode and bounds are those of the settings. Raises Misconfigured,
@@ -168,14 +171,7 @@ class FabricAdapter:
         return self._profile
 
     async def head(self) -> Head:
-        height, block_hash = await self._ledger.newest()
-        return Head(self._profile.chain, height, block_hash, await self._chain_time(), height)
-
-    async def _chain_time(self) -> int:
-        answer = await self._gateway.evaluate(self._settings.chaincode, "clock")
-        if not answer.isdigit() or len(answer) > 19:
-            raise Unavailable(f"{self._name}: the chaincode's clock is not a number of seconds")
-        return int(answer)
+        return await self._head.newest()
 
     def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
         return EventStream(
@@ -280,7 +276,7 @@ class FabricAdapter:
             case Refund(lock_id):
                 # The endorsers' clocks decide whether the deadline has passed; an own clock that
                 # is a little behind must not make a valid refund look too early.
-                now = max(self._clock(), await self._chain_time() * NANOSECONDS)
+                now = max(self._clock(), await self._head.own_clock() * NANOSECONDS)
                 return await self._settle(identity, lock_id, ("refund", lock_id.hex()), now)
             case Withdraw():
                 raise Rejected(
@@ -476,11 +472,12 @@ class FabricAdapter:
         ends = load_pem_x509_certificate(identity.certificate).not_valid_after_utc.timestamp()
         if self._clock() >= ends * NANOSECONDS:
             return [f"the certificate of {credential.account} has ended: have a new one issued"]
-        return []
+        return await self._head.obstacles()
 
     # --- for operators -----------------------------------------------------------------------
 
     async def diagnose(self, credential: Credential | None) -> Sequence[Finding]:
-        return await Diagnosis(self, self._settings, self._gateway, self._ledger, self._clock).run(
-            credential
+        diagnosis = Diagnosis(
+            self, self._settings, self._gateway, self._ledger, self._head, self._clock
         )
+        return await diagnosis.run(credential)

@@ -21,7 +21,9 @@ from adapters.fabric.gateway import Gateway
 from adapters.fabric.ledger import LedgerReader
 from adapters.fabric.policy import (
     NotResolved,
+    OutOf,
     Rule,
+    SignedBy,
     can_veto,
     channel_rule,
     describe,
@@ -76,6 +78,20 @@ async def rule_of(ledger: LedgerReader, found: Definition) -> Rule:
     return endorsement_rule(found.validation_parameter, await ledger.configuration())
 
 
+async def rule_or_majority(
+    name: str, gateway: Gateway, ledger: LedgerReader, chaincode: str
+) -> Rule:
+    """The chaincode's rule; most of the channel's organisations where it cannot be judged."""
+    committed = await definition(name, gateway, chaincode)
+    try:
+        if committed is not None:
+            return await rule_of(ledger, committed)
+    except NotResolved:
+        pass
+    members = sorted(_members(await ledger.configuration()))
+    return OutOf(len(members) // 2 + 1, tuple(SignedBy(member) for member in members))
+
+
 async def objections(
     name: str,
     gateway: Gateway,
@@ -126,11 +142,13 @@ def _judge(what: str, rule: Rule, parties: Collection[str], own: str, *, vetoes:
 
 
 def _strangers(config: Any, parties: Collection[str]) -> list[str]:
+    strangers = sorted(set(parties) - _members(config))
+    return [f"{party} is no organisation of the channel" for party in strangers]
+
+
+def _members(config: Any) -> set[str]:
     application = config.channel_group.groups["Application"].groups
-    members = {_msp_id(group) for group in application.values()}
-    return [
-        f"{party} is no organisation of the channel" for party in sorted(set(parties) - members)
-    ]
+    return {_msp_id(group) for group in application.values()}
 
 
 def _msp_id(organisation: Any) -> str:

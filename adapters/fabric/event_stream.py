@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapters.fabric.gateway import BlockEvents, Gateway
 from adapters.fabric.ledger import LedgerReader
@@ -139,13 +139,13 @@ class EventStream:
         return place, tuple(found)
 
     async def _head(self, least: int) -> Head:
-        """The head as it is now. Of several peers one may be behind another, in blocks or by its
-        clock; what was told once is not taken back."""
+        """The head as it is now. Of several peers one may be behind another; what was told once is
+        not taken back, and does not grow younger by what a peer says that is behind it."""
         head = await self._ask_head()
-        if self._told is not None and head.height < self._told.height:
-            head = replace(self._told, time=max(head.time, self._told.time))
-        elif self._told is not None:
-            head = replace(head, time=max(head.time, self._told.time))
+        if self._told is not None and (
+            head.height < self._told.height or head.time < self._told.time
+        ):
+            head = self._told
         if head.height < least:
             self._gateway.prefer_another()
             raise Unavailable(f"{self._name}: the peer's ledger is behind its own events")

@@ -3,7 +3,7 @@
 Evaluate, Endorse, Submit, CommitStatus and ChaincodeEvents, with Fabric's own messages. Where
 several peers are configured, one that cannot be reached is passed over for the next, once round;
 nothing is tried twice on one peer. Evaluate names the own organisation as its target: another
-organisation's peer is never asked what the ledger holds.
+organisation's peer is asked only where it is named, to compare what it has with the own ledger.
 """
 
 from __future__ import annotations
@@ -90,10 +90,12 @@ class Gateway:
         *words: str | bytes,
         address: str | None = None,
         timestamp: int | None = None,
+        organisation: str | None = None,
     ) -> bytes:
         """What a query answers, signed by the reading identity; at one peer, where named.
 
-        ``timestamp``: nanoseconds since 1970; now, unless given.
+        ``timestamp``: nanoseconds since 1970; now, unless given. ``organisation``: the MSP id of
+        another one, whose peer the own peer is to ask; its failures are not the own peer's.
 
         Raises Rejected where the chaincode refuses, Unavailable, Misconfigured.
         """
@@ -108,7 +110,7 @@ class Gateway:
             transaction_id=proposal.transaction,
             channel_id=proposal.channel,
             proposed_transaction=proposal.signed,
-            target_organizations=[self._settings.msp_id],
+            target_organizations=[organisation or self._settings.msp_id],
         )
 
         async def call(peer: _Peer) -> bytes:
@@ -116,6 +118,8 @@ class Gateway:
             payload: bytes = reply.result.payload
             return payload
 
+        if organisation is not None:
+            address = self._peers[self._preferred].address
         return await self._round(Step.EVALUATE, call, address)
 
     async def endorse(

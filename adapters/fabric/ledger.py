@@ -26,9 +26,11 @@ class LedgerReader:
         self._gateway = gateway
         self._channel = channel
 
-    async def newest(self) -> tuple[int, bytes]:
-        """Number and hash of the newest block."""
-        answer = await self._gateway.evaluate(_QUERIES, "GetChainInfo", self._channel)
+    async def newest(self, organisation: str | None = None) -> tuple[int, bytes]:
+        """Number and hash of the newest block; of another organisation's peer, where named."""
+        answer = await self._gateway.evaluate(
+            _QUERIES, "GetChainInfo", self._channel, organisation=organisation
+        )
         try:
             info = ledger_pb2.BlockchainInfo.FromString(answer)
         except DecodeError as error:

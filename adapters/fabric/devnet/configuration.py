@@ -26,6 +26,11 @@ class OrganisationConfiguration(_Model):
 
     msp_id: str = Field(pattern=r"^[A-Za-z0-9-]+$", description="For example OrgAMSP.")
     gateway: str = Field(pattern=_ADDRESS, description="Where its peer's Gateway listens.")
+    cut_off: bool = Field(
+        default=False,
+        description="Its peer gets no block that is made while the network runs, to show what a "
+        "gateway does whose peer has lost the orderers.",
+    )
 
 
 class ChaincodeConfiguration(_Model):

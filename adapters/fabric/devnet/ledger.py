@@ -136,6 +136,18 @@ class Ledger:
             raise
         return ledger
 
+    def cut_off(self, genesis: common_pb2.Block) -> Ledger:
+        """A copy in memory, as a peer has it that gets no more blocks. Raises LedgerUnusable."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        copy = Ledger(connection, self._path)
+        try:
+            self._db.backup(connection)
+            copy._begin(genesis)
+        except BaseException:
+            connection.close()
+            raise
+        return copy
+
     def close(self) -> None:
         self._db.close()
 

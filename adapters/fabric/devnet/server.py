@@ -95,8 +95,14 @@ async def running(folder: Path) -> AsyncIterator[RunningNetwork]:
                 configuration.batch.absolute_bytes,
             ),
         )
+        ledgers = dict.fromkeys(configuration.msp_ids, ledger)
+        for organisation in configuration.organisations:
+            if organisation.cut_off:
+                copy = ledger.cut_off(read_genesis(folder))
+                stack.callback(copy.close)
+                ledgers[organisation.msp_id] = copy
         peers = {
-            identity.msp_id: _peer(configuration, identity, membership, ledger)
+            identity.msp_id: _peer(configuration, identity, membership, ledgers[identity.msp_id])
             for identity in peers_identities
         }
         for peer in peers.values():
@@ -106,7 +112,7 @@ async def running(folder: Path) -> AsyncIterator[RunningNetwork]:
         ordering = asyncio.create_task(orderer.run(), name="ordering")
         stack.push_async_callback(_cancelled, ordering)
         for peer in peers.values():
-            gateway = Gateway(configuration.channel, peer, peers, membership, ledger, orderer)
+            gateway = Gateway(configuration.channel, peer, peers, membership, peer.ledger, orderer)
             server = await _listening(folder, peer, gateway)
             # No grace: streams of events would hold a stop up for ever.
             stack.push_async_callback(server.stop, None)
