@@ -42,9 +42,9 @@ async def allowance(node: Node, token: bytes, holder: bytes, spender: bytes) -> 
     return int.from_bytes((await _ask(node, token, encode(ALLOWANCE, holder, spender)))[:32], "big")
 
 
-def approval(token: bytes, spender: bytes) -> Call:
-    """Lets the spender take all of the caller's tokens."""
-    return Call(token, 0, encode(APPROVE, spender, UNLIMITED))
+def approval(token: bytes, spender: bytes, amount: int = UNLIMITED) -> Call:
+    """Lets the spender take this many of the caller's tokens; unless told, all of them."""
+    return Call(token, 0, encode(APPROVE, spender, amount))
 
 
 async def describe(node: Node, token: bytes, asset: AssetId) -> Asset:

@@ -7,7 +7,7 @@ the process: estimating the gas of a claim shows the preimage to the node, so it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
 from adapters.ethereum import erc20
@@ -224,7 +224,8 @@ class Submitter:
         """Sees to it that the contract may take the tokens, and returns when it may.
 
         An allowance without limit is safe here: the contract takes tokens from its caller only,
-        and cannot be changed."""
+        and cannot be changed. What is left of a smaller one is taken back first: some tokens,
+        USDT among them, change an allowance from zero or to zero only."""
         spender = self._contract.address
 
         def allowance() -> Awaitable[int]:
@@ -233,7 +234,8 @@ class Submitter:
             )
 
         async with self._approving.setdefault((token, account.address), asyncio.Lock()):
-            if await allowance() >= amount:
+            left = await allowance()
+            if left >= amount:
                 return
             if self._settings.approve == "never":
                 raise self._rejected(
@@ -241,16 +243,25 @@ class Submitter:
                     f"{checksummed(account.address)} has not approved {checksummed(spender)} "
                     f"for {amount} of token {checksummed(token)}; do so, or set approve: automatic",
                 )
+            if left:
+                await self._send(erc20.approval(token, spender, 0), account)
+                await self._allowed(token, allowance, lambda allowed: allowed == 0)
             await self._send(erc20.approval(token, spender), account)
-            try:
-                async with asyncio.timeout(max(1, 2 * self._settings.inclusion)):
-                    while await allowance() < amount:  # noqa: ASYNC110 - the chain sends no word
-                        await asyncio.sleep(_APPROVAL_WAIT)
-            except TimeoutError:
-                raise NotSent(
-                    f"{self._profile.name}: the approval of token {checksummed(token)} is not in a "
-                    "block yet; the lock was not sent"
-                ) from None
+            await self._allowed(token, allowance, lambda allowed: allowed >= amount)
+
+    async def _allowed(
+        self, token: bytes, allowance: Callable[[], Awaitable[int]], fits: Callable[[int], bool]
+    ) -> None:
+        """Returns once the allowance fits. Raises NotSent where that takes too long."""
+        try:
+            async with asyncio.timeout(max(1, 2 * self._settings.inclusion)):
+                while not fits(await allowance()):  # noqa: ASYNC110 - the chain sends no word
+                    await asyncio.sleep(_APPROVAL_WAIT)
+        except TimeoutError:
+            raise NotSent(
+                f"{self._profile.name}: the approval of token {checksummed(token)} is not in a "
+                "block yet; the lock was not sent"
+            ) from None
 
     async def _gas(self, node: Node, call: Call, sender: bytes) -> int:
         """A gas limit, a fifth above what the node estimates. For a claim this is the reveal."""
