@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from gateway.devnet.ports import is_free
+from gateway.devnet.processes import Running
 
 pytestmark = pytest.mark.alone
 
@@ -32,14 +33,22 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def left_behind(folder: Path) -> list[psutil.Process]:
-    """Processes that still work in the demonstration's folder."""
-    home = str(folder / ".isthmus")
-    found = []
+    """Processes that still work in the demonstration's folder, by their command or by its record:
+    the chaincode's command names no folder."""
+    home = folder / ".isthmus"
+    recorded = {
+        Running(path.name, record["pid"], record["born"])
+        for path in home.rglob("pids/*")
+        if (record := json.loads(path.read_text() or "null"))
+    }
+    found = {process for running in recorded if (process := running.process())}
     for process in psutil.process_iter(["cmdline", "status"]):
         command = process.info["cmdline"] or []
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(home in part for part in command):
-            found.append(process)
-    return found
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(
+            str(home) in part for part in command
+        ):
+            found.add(process)
+    return list(found)
 
 
 @pytest.mark.timeout(240)
@@ -74,7 +83,8 @@ def test_interrupted_it_leaves_nothing_and_the_next_run_passes(tmp_path: Path) -
         assert demo.returncode != 0
         psutil.wait_procs(left_behind(tmp_path), timeout=10)
         assert not left_behind(tmp_path)
-        assert all(is_free(port) for port in PORTS)
+        taken = [port for port in PORTS if not is_free(port)]
+        assert not taken, (number, taken)
     demo = started(tmp_path, "--json", "--scenario", "happy", "--pair", "native:fabric")
     output, errors = demo.communicate()
     assert json.loads(output)["ok"], errors[-4000:]

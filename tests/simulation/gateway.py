@@ -117,6 +117,7 @@ class Gateway:
         self.claimed = False
         """It has tried to claim."""
         self.writes = 0
+        self.deaths: list[float] = []
         self.crashes = [world.plan.crashes[name]] if name in world.plan.crashes else []
         self.engine: Engine | None = None
         self._death = asyncio.Event()
@@ -164,6 +165,7 @@ class Gateway:
                 # A task group that fails while it is cancelled tells of the failure alone.
                 raise asyncio.CancelledError
             crash = self.crashes.pop(0)
+            self.deaths.append(clock())
             self.world.say(f"{self.name} is down for {crash.down:.1f} s")
             self.down_seconds += crash.down
             await asyncio.sleep(crash.down)

@@ -18,7 +18,7 @@ from relayers.protocol.state import Phase, Role, Swap
 from relayers.protocol.swap import step
 from relayers.protocol.table import kind_of, path
 from tests.simulation.loop import clock
-from tests.simulation.plan import DEPTH, GATEWAY, STALE, A, B, Bound, bounds
+from tests.simulation.plan import DEPTH, GATEWAY, INTERVAL, STALE, A, B, Bound, bounds
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import Gateway
@@ -258,6 +258,7 @@ def _alerted(world: World, swaps: dict[str, Swap]) -> None:
             and swap.begun < world.broke_at - 1
             and (not swap.ended or _ended_at(world, name) > world.broke_at + STALE + 12)
             and (world.plan.adversary is None or _at_stake(swap))
+            and not _died_of_it(world, name)
         ]
         if not open_then:
             return
@@ -268,9 +269,20 @@ def _alerted(world: World, swaps: dict[str, Swap]) -> None:
 
 def _ended_at(world: World, name: str) -> int:
     """When the last fact came that an ended swap took for its own; strangers' locks go on."""
-    side = next(gateway for gateway in world.gateways() if gateway.name == name)
-    history = side.store.taken_by_key[world.offer.hashlock]
+    history = _side(world, name).store.taken_by_key[world.offer.hashlock]
     return max(taken.at.clock for taken in history if taken.ignored is None)
+
+
+def _died_of_it(world: World, name: str) -> bool:
+    """Dead at the sight of it, before the record: what it had in mind alone is gone."""
+    broke = world.broke_at
+    return broke is not None and any(
+        broke <= death < broke + INTERVAL for death in _side(world, name).deaths
+    )
+
+
+def _side(world: World, name: str) -> Gateway:
+    return next(gateway for gateway in world.gateways() if gateway.name == name)
 
 
 def _at_stake(swap: Swap) -> bool:
