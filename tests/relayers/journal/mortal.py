@@ -18,7 +18,8 @@ from typing import Any
 
 from relayers.journal import sqlite_file
 from relayers.journal.port import FactEntry
-from relayers.journal.sqlite import SqliteJournal, _Writer
+from relayers.journal.sqlite import SqliteJournal
+from relayers.journal.sqlite_writer import SqliteWriter
 from tests.relayers.journal.journals import NOW, OWNER, at, cursor, life, stepped
 
 
@@ -48,8 +49,8 @@ def _dying_inside(method: Callable[..., Any], fate: Fate, boundary: str) -> Call
 async def main() -> None:
     mode, path = sys.argv[1], Path(sys.argv[2])
     fate = Fate(mode, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
-    _Writer.append = _dying_inside(_Writer.append, fate, "in append")  # type: ignore[method-assign]
-    _Writer.commit = _dying_inside(_Writer.commit, fate, "in commit")  # type: ignore[method-assign]
+    for method, boundary in (("append", "in append"), ("commit", "in commit")):
+        setattr(SqliteWriter, method, _dying_inside(getattr(SqliteWriter, method), fate, boundary))
     sync_folder = sqlite_file._sync_folder
     sqlite_file._sync_folder = lambda folder: (fate.at("in create"), sync_folder(folder))[1]
     journal = await SqliteJournal.open(path, OWNER)
