@@ -17,7 +17,7 @@ import yaml
 
 from adapters.codec.secp256k1 import address_of
 from adapters.devnet import DevelopmentNetwork, Participant
-from adapters.fabric.devnet.certificates import issue_tls_server, make_authority
+from adapters.devnet_certificates import issue_tls_server, make_authority
 from gateway.devnet.ports import HOST
 from relayers.signing.key_files import make
 from relayers.signing.keystore import KeyKind, read_header

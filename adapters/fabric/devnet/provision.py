@@ -16,7 +16,7 @@ from cryptography import x509
 from fabric_protos.common import common_pb2
 from google.protobuf.message import DecodeError
 
-from adapters.fabric.devnet.certificates import (
+from adapters.devnet_certificates import (
     KeyPair,
     issue_identity,
     issue_tls_server,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from adapters.fabric.devnet.certificates import KeyPair
+from adapters.devnet_certificates import KeyPair
 from adapters.fabric.devnet.msp import serialize
 from adapters.fabric.devnet.signature import sign
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 
-from adapters.fabric.devnet.certificates import KeyPair, issue_identity, make_authority
+from adapters.devnet_certificates import KeyPair, issue_identity, make_authority
 from adapters.fabric.devnet.msp import (
     InvalidIdentity,
     Membership,

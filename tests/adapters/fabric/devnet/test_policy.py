@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fabric_protos.common import policies_pb2
 
-from adapters.fabric.devnet.certificates import KeyPair, issue_identity, make_authority
+from adapters.devnet_certificates import KeyPair, issue_identity, make_authority
 from adapters.fabric.devnet.msp import Identity, Membership, serialize
 from adapters.fabric.devnet.policy import minimal_sets, parse_policy, satisfied
 from adapters.model import InvalidValue

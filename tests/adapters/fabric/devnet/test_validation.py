@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fabric_protos.peer import transaction_pb2
 
+from adapters.devnet_certificates import KeyPair, issue_identity, make_authority
 from adapters.fabric.devnet.block import make_block
-from adapters.fabric.devnet.certificates import KeyPair, issue_identity, make_authority
 from adapters.fabric.devnet.definition import definition_transaction
 from adapters.fabric.devnet.ledger import Ledger
 from adapters.fabric.devnet.lifecycle import ChaincodeDefinition

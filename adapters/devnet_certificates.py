@@ -1,7 +1,8 @@
-"""The certificates of a development network: a signing CA and a TLS CA per organisation.
+"""Certificates for what runs on one machine in development: authorities, TLS servers, identities.
 
-Leaves carry their role as an organisational unit (peer, client, admin, orderer), which is what
-Fabric calls NodeOUs. Keys are P-256 throughout, as Fabric's own tool makes them.
+Used by the Fabric development network and for the gateways' own TLS. An identity carries its role
+as an organisational unit (peer, client, admin, orderer), which is what Fabric calls NodeOUs. Keys
+are P-256 throughout, as Fabric's own tool makes them.
 """
 
 from __future__ import annotations
