@@ -84,6 +84,8 @@ class ChainDoor:
                     self.name, self.configuration.settings
                 ) as adapter:
                     self._adapter = adapter
+                    if failures:
+                        _log.info("a chain is open at last", chain=self.name)
                     self.trouble, self.misconfigured = None, None
                     self._opened.set()
                     self._tell()

@@ -214,6 +214,7 @@ async def open_gateway(
                 quarantined=lambda: len(engine.quarantined()),
                 intents=lambda: len(engine.intents()),
                 clock=clock,
+                closed=traded.awaited,
             )
         )
 
@@ -319,17 +320,21 @@ def credential_of(chain: ChainConfiguration, signer: Signer) -> Credential:
 @dataclass(frozen=True, slots=True)
 class WatchtowerProcess:
     """A watchtower that is built and not yet running. ``listener``: health and metrics, where the
-    configuration asks for them."""
+    configuration asks for them. ``workers`` never end by themselves."""
 
     tower: Watchtower
     listener: Listener | None
+    workers: Mapping[str, Callable[[], Awaitable[None]]]
     stopping: asyncio.Event
 
     async def run(self) -> None:
         """Runs until ``stop``. Raises TowerStateError where its state cannot be written."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                work = tasks.create_task(self.tower.run(), name="watchtower")
+                workers = [
+                    tasks.create_task(_endless(work), name=name)
+                    for name, work in self.workers.items()
+                ]
                 served = (
                     tasks.create_task(self.listener.run_until_stopped())
                     if self.listener is not None
@@ -341,7 +346,8 @@ class WatchtowerProcess:
                 if self.listener is not None and served is not None:
                     self.listener.stop()
                     await asyncio.wait([served])
-                work.cancel()
+                for worker in workers:
+                    worker.cancel()
         except BaseExceptionGroup as group:
             raise _first(group) from group
 
@@ -353,34 +359,53 @@ class WatchtowerProcess:
 async def open_tower(
     settings: TowerSettings, *, prompt: Prompt | None = None, clock: Clock = system_clock
 ) -> AsyncIterator[WatchtowerProcess]:
-    """Builds a watchtower. Raises ConfigurationError, Misconfigured, TowerStateError."""
+    """Builds a watchtower. Its chains are opened as a gateway's: a node that does not answer holds
+    up nothing but its own chain. A chain that is not the configured one ends the start only where
+    no lock is looked after yet; else it is left out, and the log and /readyz say so. Raises
+    ConfigurationError, Misconfigured, TowerStateError."""
     root = settings.root
     keys = Keys(settings.folder, prompt)
-    signers = [
-        await keys.signer(chain.key, f"chains.{chain.name}.key") for chain in settings.chains
+    credentials = [
+        credential_of(chain, await keys.signer(chain.key, f"chains.{chain.name}.key"))
+        for chain in settings.chains
     ]
+    backoff = Backoff(random.random)
     async with AsyncExitStack() as stack:
         sock = None
         if root.metrics is not None:
             sock = bind(root.metrics.host, root.metrics.port, "metrics")
             stack.callback(sock.close)
-        adapters = await open_chains(stack, settings.chains)
-        posts = {
-            adapter.profile.chain: Post(adapter, credential_of(chain, signer))
-            for chain, adapter, signer in zip(settings.chains, adapters, signers, strict=True)
-        }
-        tower = Watchtower(
-            posts,
-            TowerState(root.state),
-            clock,
-            Backoff(random.random),
-            serves=settings.serves,
-            patience=root.patience,
-        )
+        state, serves = TowerState(root.state), settings.serves
+        tower = Watchtower({}, state, clock, backoff, serves=serves, patience=root.patience)
+        doors = await stack.enter_async_context(ChainDoors(settings.chains, backoff, clock))
+        await doors.all_tried(PATIENCE)
+        if not tower.tower.locks:
+            # Nothing is at stake: better not to start at all than with less than was written.
+            doors.raise_misconfigured()
+
+        def take_up(adapter: Adapter, credential: Credential) -> ChainId:
+            chain = adapter.profile.chain
+            tower.add(chain, Post(adapter, credential))
+            return chain
+
+        def served(door: ChainDoor, credential: Credential) -> Callable[[], Awaitable[None]]:
+            """Looks after a chain from when it is open."""
+            chain = None if door.adapter is None else take_up(door.adapter, credential)
+
+            async def serve() -> None:
+                await tower.look_after(chain or take_up(await door.opened(), credential))
+
+            return serve
+
+        workers: dict[str, Callable[[], Awaitable[None]]] = {"chains": doors.run}
+        for door, credential in zip(doors, credentials, strict=True):
+            workers[f"watch over {door.name}"] = served(door, credential)
         listener = None
         if sock is not None and root.metrics is not None:
-            listener = Listener(tower_app(tower, clock), sock, None, root.metrics.limits)
-        yield WatchtowerProcess(tower, listener, asyncio.Event())
+            names = {chain.settings.chain_id(): chain.name for chain in settings.chains}
+            app = tower_app(tower, names, doors.trouble, clock)
+            listener = Listener(app, sock, None, root.metrics.limits)
+        yield WatchtowerProcess(tower, listener, workers, asyncio.Event())
 
 
 # --- processes -----------------------------------------------------------------------------------

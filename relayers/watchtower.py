@@ -51,8 +51,9 @@ class State(Protocol):
 
 
 class Watchtower:
-    """``serves``: the accounts whose locks it looks after; empty: everybody's. ``patience``:
-    seconds that the owners get to act themselves, except shortly before a deadline.
+    """``posts``: the chains that can be reached from the start; ``add`` takes in another.
+    ``serves``: the accounts whose locks it looks after; empty: everybody's. ``patience``: seconds
+    that the owners get to act themselves, except shortly before a deadline.
 
     Raises TowerStateError where its state cannot be read.
     """
@@ -67,7 +68,7 @@ class Watchtower:
         serves: frozenset[AccountId] = frozenset(),
         patience: int = 0,
     ) -> None:
-        self._posts = posts
+        self._posts: dict[ChainId, Post] = {}
         self._store = state
         self._clock = clock
         self._backoff = backoff
@@ -76,30 +77,44 @@ class Watchtower:
         self._heads: dict[ChainId, Head] = {}
         self._failures: dict[LockId, int] = {}
         self._not_before: dict[LockId, float] = {}
-        self._moved = {chain: asyncio.Event() for chain in posts}
+        self._moved: dict[ChainId, asyncio.Event] = {}
+        self._to_final: dict[ChainId, int] = {}
+        self._watchers: dict[ChainId, Watcher] = {}
         self._tower, self._cursors = state.load()
-        self._to_final = {
-            chain: bounds.inclusion + bounds.finality + bounds.clock
-            for chain, bounds in (
-                (chain, post.adapter.profile.bounds) for chain, post in posts.items()
-            )
-        }
-        self.watchers: Sequence[Watcher] = tuple(
-            Watcher(self, post.adapter, clock, backoff) for post in posts.values()
-        )
+        for chain, post in posts.items():
+            self.add(chain, post)
 
     @property
     def tower(self) -> Tower:
         """What it knows now."""
         return self._tower
 
-    async def run(self) -> None:
-        """Runs until cancelled. Raises TowerStateError where its state cannot be written."""
+    @property
+    def watchers(self) -> Sequence[Watcher]:
+        """One per chain that it has."""
+        return tuple(self._watchers.values())
+
+    def add(self, chain: ChainId, post: Post) -> None:
+        """A chain that can be reached now: ``look_after`` is to be called for it. It is read from
+        where it was left, and what is known of its locks is acted on from its first head on."""
+        bounds = post.adapter.profile.bounds
+        self._posts[chain] = post
+        self._moved[chain] = asyncio.Event()
+        self._to_final[chain] = bounds.inclusion + bounds.finality + bounds.clock
+        self._watchers[chain] = Watcher(self, post.adapter, self._clock, self._backoff)
+
+    async def look_after(self, chain: ChainId) -> None:
+        """Watches one chain that it has and acts on it, until cancelled. Raises TowerStateError
+        where its state cannot be written."""
         async with asyncio.TaskGroup() as tasks:
-            for watcher in self.watchers:
-                tasks.create_task(watcher.run(), name=f"tower watcher {watcher.chain}")
+            tasks.create_task(self._watchers[chain].run(), name=f"tower watcher {chain}")
+            tasks.create_task(self._act(chain), name=f"tower {chain}")
+
+    async def run(self) -> None:
+        """Looks after every chain that it has now, until cancelled. Raises TowerStateError."""
+        async with asyncio.TaskGroup() as tasks:
             for chain in self._posts:
-                tasks.create_task(self._act(chain), name=f"tower {chain}")
+                tasks.create_task(self.look_after(chain), name=f"tower post {chain}")
 
     # --- told by the watchers ----------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
@@ -10,16 +10,25 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapters.model import ChainId
 from gateway.api.bodies import HealthView
 from gateway.api.problems import handle_problems
-from gateway.telemetry.metrics import CONTENT_TYPE
+from gateway.services import ChainTrouble
+from gateway.telemetry.metrics import CONTENT_TYPE, chains_open
 from relayers.clock import Clock
 from relayers.watchtower import Watchtower
 
+Closed = Callable[[], Mapping[str, ChainTrouble]]
+"""Why the chains that are not open are not, by the operator's names."""
+
 
 class _Live(Collector):
-    def __init__(self, tower: Watchtower, clock: Clock) -> None:
+    def __init__(
+        self, tower: Watchtower, names: Mapping[ChainId, str], closed: Closed, clock: Clock
+    ) -> None:
         self._tower = tower
+        self._names = names
+        self._closed = closed
         self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
@@ -30,6 +39,8 @@ class _Live(Collector):
         yield GaugeMetricFamily(
             "isthmus_tower_secrets", "Preimages that were seen.", value=len(tower.secrets)
         )
+        closed = self._closed()
+        yield chains_open((name, name not in closed) for name in self._names.values())
         height = GaugeMetricFamily(
             "isthmus_chain_head_height", "Height of the newest block known.", labels=["chain"]
         )
@@ -41,16 +52,20 @@ class _Live(Collector):
         for watcher in self._tower.watchers:
             head = watcher.state.head
             if head is not None:
-                height.add_metric([str(watcher.chain)], head.height)
-                lag.add_metric([str(watcher.chain)], self._clock() - head.time)
+                name = [self._names[watcher.chain]]
+                height.add_metric(name, head.height)
+                lag.add_metric(name, self._clock() - head.time)
         yield from (height, lag)
 
 
-def tower_app(tower: Watchtower, clock: Clock) -> FastAPI:
+def tower_app(
+    tower: Watchtower, names: Mapping[ChainId, str], closed: Closed, clock: Clock
+) -> FastAPI:
+    """``names``: of every configured chain, open or not."""
     app = FastAPI(title="Isthmus watchtower", docs_url=None, redoc_url=None, openapi_url=None)
     handle_problems(app)
     registry = CollectorRegistry()
-    registry.register(_Live(tower, clock))
+    registry.register(_Live(tower, names, closed, clock))
 
     @app.get("/healthz")
     async def healthz() -> HealthView:
@@ -58,10 +73,14 @@ def tower_app(tower: Watchtower, clock: Clock) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        reasons = tuple(
-            f"chain {watcher.chain}: {watcher.state.error or 'not seen yet, or only an old block'}"
-            for watcher in tower.watchers
-            if not watcher.state.connected or watcher.state.stale
+        reasons = (
+            *(f"chain {name} is not open: {why.problem}" for name, why in closed().items()),
+            *(
+                f"chain {names[watcher.chain]}: "
+                f"{watcher.state.error or 'not seen yet, or only an old block'}"
+                for watcher in tower.watchers
+                if not watcher.state.connected or watcher.state.stale
+            ),
         )
         view = HealthView(ok=not reasons, reasons=reasons)
         return JSONResponse(view.model_dump(), 200 if view.ok else 503)

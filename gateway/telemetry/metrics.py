@@ -34,6 +34,18 @@ class Sources:
     quarantined: Callable[[], int]
     intents: Callable[[], int]
     clock: Clock
+    closed: Callable[[], Iterable[str]] = tuple
+    """The names of the chains that are not open."""
+
+
+def chains_open(chains: Iterable[tuple[str, bool]]) -> GaugeMetricFamily:
+    """Of every configured chain, by name: a chain that was never reached has no other figure."""
+    opened = GaugeMetricFamily(
+        "isthmus_chain_open", "0 where the chain's node was not reached yet.", labels=["chain"]
+    )
+    for name, is_open in chains:
+        opened.add_metric([name], is_open)
+    return opened
 
 
 class _Live(Collector):
@@ -57,6 +69,12 @@ class _Live(Collector):
             "isthmus_oldest_open_swap_age_seconds",
             "Age of the oldest swap that has not ended; 0 where there is none.",
             value=max(0.0, clock - min(begun)) if begun else 0.0,
+        )
+        yield chains_open(
+            (
+                *((name, True) for name in sources.names.values()),
+                *((name, False) for name in sources.closed()),
+            )
         )
         height = GaugeMetricFamily(
             "isthmus_chain_head_height", "Height of the newest block known.", labels=["chain"]

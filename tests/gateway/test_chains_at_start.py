@@ -1,4 +1,5 @@
-"""A gateway whose chains cannot all be opened starts with the others; the rest follow."""
+"""A gateway, or a watchtower, whose chains cannot all be opened starts with the others; the rest
+follow."""
 
 from __future__ import annotations
 
@@ -10,10 +11,23 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adapters.model import Hashlock, LockId, LockTerms
+from adapters.simulated.accounts import account_of
 from adapters.simulated.plugin import SimulatedPlugin, SimulatedSettings
 from adapters.spi import Adapter, Misconfigured, Unavailable
-from gateway.compose import open_gateway
-from tests.gateway.two_gateways import TOKEN, both_running, make_world, offer_body
+from gateway.compose import open_gateway, open_tower
+from gateway.settings import load_tower
+from relayers.protocol.tower import Tower, WatchedLock
+from relayers.tower_state import TowerState
+from tests.gateway.two_gateways import (
+    TOKEN,
+    World,
+    both_running,
+    make_world,
+    offer_body,
+    write_watchtower,
+)
+from tests.ports import free_port
 
 OPEN = SimulatedPlugin._open
 
@@ -78,6 +92,9 @@ async def test_a_chain_that_cannot_be_opened_holds_up_no_other(
             assert [(one["part"], one["ok"], one["seen"]) for one in closed] == [
                 ("chain alpha", False, str(error))
             ]
+            metrics = (await http.get("/metrics")).text
+            assert 'isthmus_chain_open{chain="alpha"} 0.0' in metrics
+            assert 'isthmus_chain_open{chain="beta"} 1.0' in metrics
             refused = await http.post("/v1/swaps", json=offer_body(world))
             assert refused.json()["code"] == "chain_unavailable"
             fault.error = None
@@ -95,3 +112,56 @@ async def test_a_wrong_chain_ends_the_start_where_nothing_is_at_stake(
     with pytest.raises(Misconfigured, match="beta: another chain id"):
         async with open_gateway(make_world(tmp_path).alice.settings()):
             pass
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("alpha: no node answers"), Misconfigured("alpha: another chain id")]
+)
+async def test_a_watchtower_serves_the_chains_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    world = make_world(tmp_path)
+    port = free_port()
+    settings = load_tower(write_watchtower(world, tmp_path, metrics={"port": port}), {})
+    TowerState(settings.root.state).save(looking_after(world), {})
+    fault = Fault(monkeypatch, "alpha")
+    fault.error = error
+    base = f"http://127.0.0.1:{port}"
+    async with asyncio.timeout(40), open_tower(settings) as tower:
+        work = asyncio.create_task(tower.run())
+        async with httpx.AsyncClient(base_url=base, trust_env=False) as http:
+            await answered(http, "/readyz", lambda one: len(one.json()["reasons"]) == 1)
+            ready = await http.get("/readyz")
+            assert ready.status_code == 503
+            assert ready.json()["reasons"] == [f"chain alpha is not open: {error}"]
+            metrics = (await http.get("/metrics")).text
+            assert 'isthmus_chain_open{chain="alpha"} 0.0' in metrics
+            assert 'isthmus_chain_open{chain="beta"} 1.0' in metrics
+            assert 'isthmus_chain_head_height{chain="beta"}' in metrics
+            fault.error = None
+            await answered(http, "/readyz", lambda one: one.status_code == 200)
+            metrics = (await http.get("/metrics")).text
+            assert 'isthmus_chain_open{chain="alpha"} 1.0' in metrics
+            assert 'isthmus_chain_head_height{chain="alpha"}' in metrics
+        tower.stop()
+        await work
+
+
+async def test_a_wrong_chain_ends_a_watchtowers_start_where_it_has_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = Fault(monkeypatch, "beta")
+    fault.error = Misconfigured("beta: another chain id")
+    file = write_watchtower(make_world(tmp_path), tmp_path)
+    with pytest.raises(Misconfigured, match="beta: another chain id"):
+        async with open_tower(load_tower(file, {})):
+            pass
+
+
+def looking_after(world: World) -> Tower:
+    """A tower that has seen one lock on beta, open for long."""
+    chain = world.chain_b
+    alice, bob = (account_of(chain, who.public_key) for who in (world.alice, world.bob))
+    terms = LockTerms(chain, "locks", alice, bob, world.oil, 5, Hashlock(bytes([7]) * 32), 2**40)
+    lock_id = LockId(bytes([8]) * 32)
+    return Tower({lock_id: WatchedLock(lock_id, terms)})

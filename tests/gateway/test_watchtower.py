@@ -6,17 +6,16 @@ import asyncio
 from pathlib import Path
 
 import httpx
-import yaml
 
 from gateway.compose import open_tower
 from gateway.settings import load_tower
 from tests.gateway.two_gateways import (
     FUNDS,
     both_running,
-    chain_block,
     make_world,
     offer_body,
     running,
+    write_watchtower,
 )
 from tests.ports import free_port
 
@@ -24,27 +23,8 @@ from tests.ports import free_port
 async def test_a_watchtower_claims_for_a_responder_that_is_down(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     port = free_port()
-    key = {"uri": "keystore:bob/key.json", "passphrase": "file:bob/passphrase"}
-    # Its own key; on these chains nothing is paid for a transaction, so it holds nothing.
-    other = make_world(tmp_path / "elsewhere")
-    key = {
-        "uri": f"keystore:{other.alice.folder}/key.json",
-        "passphrase": f"file:{other.alice.folder}/passphrase",
-    }
-    (tmp_path / "tower.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "organisation": "tower",
-                "state": "tower.json",
-                "metrics": {"port": port},
-                "chains": {
-                    "alpha": chain_block(world, world.chain_a, "gold") | {"key": key},
-                    "beta": chain_block(world, world.chain_b, "oil") | {"key": key},
-                },
-            }
-        )
-    )
-    async with open_tower(load_tower(tmp_path / "tower.yaml", {})) as tower:
+    file = write_watchtower(world, tmp_path, metrics={"port": port})
+    async with open_tower(load_tower(file, {})) as tower:
         work = asyncio.create_task(tower.run())
         async with both_running(world) as (alice, bob):
             swap = (await alice.http.post("/v1/swaps", json=offer_body(world))).json()["id"]
@@ -54,7 +34,11 @@ async def test_a_watchtower_claims_for_a_responder_that_is_down(tmp_path: Path) 
         async with httpx.AsyncClient(trust_env=False) as http:
             base = f"http://127.0.0.1:{port}"
             assert (await http.get(f"{base}/readyz")).json()["ok"]
-            assert "isthmus_tower_locks" in (await http.get(f"{base}/metrics")).text
+            metrics = (await http.get(f"{base}/metrics")).text
+            assert "isthmus_tower_locks" in metrics
+            for name in ("alpha", "beta"):
+                assert f'isthmus_chain_open{{chain="{name}"}} 1.0' in metrics
+                assert f'isthmus_chain_head_height{{chain="{name}"}}' in metrics
         tower.stop()
         await work
     async with running(world.bob) as bob:

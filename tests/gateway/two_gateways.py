@@ -191,6 +191,24 @@ def chain_block(world: World, chain: ChainId, token: str) -> dict[str, Any]:
     }
 
 
+def write_watchtower(world: World, folder: Path, **changes: Any) -> Path:
+    """The configuration file of a watchtower of both chains, with a key of its own. On these chains
+    nothing is paid for a transaction, so it holds nothing."""
+    other = make_world(folder / "elsewhere").alice.folder
+    key = {"uri": f"keystore:{other}/key.json", "passphrase": f"file:{other}/passphrase"}
+    data = {
+        "organisation": "tower",
+        "state": "tower.json",
+        "chains": {
+            "alpha": chain_block(world, world.chain_a, "gold") | {"key": key},
+            "beta": chain_block(world, world.chain_b, "oil") | {"key": key},
+        },
+    } | changes
+    file = folder / "tower.yaml"
+    file.write_text(yaml.safe_dump(data, sort_keys=False))
+    return file
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A gateway that runs, and a client of its user API."""
