@@ -254,7 +254,8 @@ async def test_the_status_of_an_unknown_transaction_is_awaited(client: GatewayCl
             timeout=0.3,
         )
     )
-    assert early.code == "DEADLINE_EXCEEDED"
+    # The peer ends the call too when its time is up, and its word may be the first to be read.
+    assert early.code in ("DEADLINE_EXCEEDED", "CANCELLED")
     waiting = asyncio.create_task(client.status(transaction))
     await client.submit(envelope)
     assert (await waiting)[0] == "VALID"
