@@ -88,6 +88,12 @@ class ChannelHead:
         self._time = 0
         self._clock = 0
         self._told_behind = False
+        self._moved_on = -math.inf
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which a peer must answer or come level, so that a head is not stale by it."""
+        return self._patience
 
     async def newest(self) -> Head:
         """Others are asked once in ``poll_interval``, or four times in ``stale_after`` where that
@@ -233,6 +239,10 @@ class ChannelHead:
         if behind and not self._told_behind:
             _log.warning("%s: %s; the head's time stands still", self._name, self._behind())
         self._told_behind = behind
+        if behind and time.monotonic() - self._moved_on >= self._stale_after:
+            # It answers, so nothing else would make the calls begin with another own peer.
+            self._moved_on = time.monotonic()
+            self._gateway.prefer_another()
 
 
 def _result(task: asyncio.Future[_Answer]) -> _Answer | str:

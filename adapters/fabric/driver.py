@@ -182,6 +182,7 @@ class FabricAdapter:
             self.head,
             first_block=self._settings.first_block,
             poll_interval=self._settings.poll_interval,
+            patience=self._head.patience,
         ).notices(cursor)
 
     def lock_id(self, terms: LockTerms) -> LockId:
@@ -300,12 +301,7 @@ class FabricAdapter:
     async def _lock(
         self, terms: LockTerms, credential: Credential, identity: Identity
     ) -> Submission:
-        self._codec.lock_id(terms)
-        if credential.account != terms.sender:
-            raise Rejected(
-                f"{self._name}: only its sender {terms.sender} can lock, not {credential.account}",
-                RejectionReason.NOT_AUTHORISED,
-            )
+        self._own(terms, credential)
         words = (
             "lock",
             terms.recipient.address,
@@ -329,6 +325,23 @@ class FabricAdapter:
             )
             return await self._send(
                 identity, (*words, *spend), self._clock(), reserved.mark_sent, reserved.mark_settled
+            )
+
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        """Nothing is left to do, ever: an envelope is handed to the ordering service in the call
+        that made it, and to nobody else. It is ordered then, or lost; no pool keeps it, and no
+        later call hands it in again. What the orderers have taken nobody can take back."""
+        self._identity(credential)
+        self._own(terms, credential)
+        return True
+
+    def _own(self, terms: LockTerms, credential: Credential) -> None:
+        """Refuses a lock that is not the credential's to make. Raises Rejected, InvalidValue."""
+        self._codec.lock_id(terms)
+        if credential.account != terms.sender:
+            raise Rejected(
+                f"{self._name}: only its sender {terms.sender} can lock, not {credential.account}",
+                RejectionReason.NOT_AUTHORISED,
             )
 
     async def _holdings(self, terms: LockTerms, excluded: Collection[str]) -> Choice:

@@ -4,6 +4,11 @@ A cursor is ``<block>:<block hash>:<transaction>``: the place of the last event 
 ``<first block>::`` before there was one. The stream resumes in that block, behind that transaction.
 The block's hash is compared first: Fabric never takes a block back, so another hash means another
 ledger under the old name, which is a finality violation, and the stream begins anew.
+
+Events come out of one peer's own ledger. Queries need not: another endpoint may answer them, and a
+peer hands them to whichever peer of its organisation has the longest ledger. A head is therefore
+told only once the peer of the events was seen to hold it (CommitStatus is answered by the peer's
+own ledger, too): a peer that has fallen behind would be silent while the head stays fresh.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from adapters.model import (
     Position,
     Stage,
 )
-from adapters.spi import Unavailable
+from adapters.spi import Unavailable, Unknown
 
 _CURSOR = re.compile(r"([0-9]{1,18}):(?:([0-9a-f]{64}):([0-9a-f]{64})|:)")
 
@@ -61,7 +66,9 @@ class EventStream:
         *,
         first_block: int,
         poll_interval: float,
+        patience: float,
     ) -> None:
+        """``patience``: seconds in which the peer of the events must come level with a head."""
         self._name = name
         self._gateway = gateway
         self._ledger = ledger
@@ -69,7 +76,10 @@ class EventStream:
         self._ask_head = head
         self._first_block = first_block
         self._poll_interval = poll_interval
+        self._patience = patience
         self._told: Head | None = None
+        self._held = -1
+        """The newest block that the peer of the events was seen to hold."""
 
     async def notices(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
         """Raises Unavailable, Misconfigured; InvalidValue where the cursor is of another kind."""
@@ -78,7 +88,8 @@ class EventStream:
         if violation is not None:
             place = _Place(self._first_block)
             yield Notice(await self._head(0), (), place.cursor(), violation)
-        events = self._gateway.chaincode_events(place.block, place.transaction)
+        peer = self._gateway.preferred
+        events = self._gateway.chaincode_events(peer, place.block, place.transaction)
         next_events = asyncio.ensure_future(anext(events))
         try:
             while True:
@@ -87,10 +98,18 @@ class EventStream:
                     told = next_events.result()
                     next_events = asyncio.ensure_future(anext(events))
                     place, observations = await self._observe(place, told)
+                    self._held = max(self._held, told.block)
                 else:
                     observations = ()
                 before = self._told
                 head = await self._head(place.block if place.transaction else 0)
+                try:
+                    await self._see_held(peer, head)
+                except Unavailable:
+                    if observations:
+                        # What it has told is in the organisation's ledger all the same.
+                        yield Notice(self._head_at(place, before), observations, place.cursor())
+                    raise
                 if observations or before != head:
                     yield Notice(head, observations, place.cursor())
         finally:
@@ -118,7 +137,14 @@ class EventStream:
         self, place: _Place, told: BlockEvents
     ) -> tuple[_Place, tuple[Observation, ...]]:
         found = []
-        block = await self._ledger.block(told.block)
+        try:
+            block = await self._ledger.block(told.block)
+        except InvalidValue as error:
+            self._gateway.prefer_another()
+            raise Unavailable(
+                f"{self._name}: a peer tells events of block {told.block}, which the peer that "
+                "answers queries does not hold yet"
+            ) from error
         order = {entry.id: index for index, entry in enumerate(block.transactions)}
         for event in told.events:
             if event.transaction not in order:
@@ -151,3 +177,36 @@ class EventStream:
             raise Unavailable(f"{self._name}: the peer's ledger is behind its own events")
         self._told = head
         return head
+
+    def _head_at(self, place: _Place, before: Head | None) -> Head:
+        """The head as of an event, no younger than the one told before."""
+        if before is not None and before.height >= place.block:
+            return before
+        time = before.time if before is not None else 0
+        return Head(self._codec.chain, place.block, place.block_hash, time, place.block)
+
+    async def _see_held(self, peer: str, head: Head) -> None:
+        """Returns once the peer holds all that can have made events up to the head."""
+        if head.height <= self._held:
+            return
+        transaction = await self._newest_valid(head.height)
+        if transaction is not None:
+            try:
+                await self._gateway.commit_status(transaction, self._patience, peer)
+            except Unknown as error:
+                self._gateway.pass_over(peer)
+                raise Unavailable(
+                    f"{self._name}: {peer} tells the events and was not seen to hold block "
+                    f"{head.height} within {self._patience:g} s, though another of the "
+                    f"organisation's peers does: {error}"
+                ) from error
+        self._held = head.height
+
+    async def _newest_valid(self, height: int) -> str | None:
+        """The newest transaction that may have made an event, in the blocks that the peer of the
+        events has not been seen to hold."""
+        for number in range(height, self._held, -1):
+            for entry in reversed((await self._ledger.block(number)).transactions):
+                if entry.valid and entry.id:
+                    return entry.id
+        return None

@@ -37,6 +37,9 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 3_000),
 )
 
+_SILENT = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+"""A call's time is up: by the own clock, or by the peer's, which ends it too."""
+
 Result = TypeVar("Result")
 
 
@@ -84,6 +87,11 @@ class Gateway:
     def addresses(self) -> Sequence[str]:
         return [peer.address for peer in self._peers]
 
+    @property
+    def preferred(self) -> str:
+        """The address of the peer with which the next calls begin."""
+        return self._peers[self._preferred].address
+
     async def evaluate(
         self,
         chaincode: str,
@@ -119,7 +127,7 @@ class Gateway:
             return payload
 
         if organisation is not None:
-            address = self._peers[self._preferred].address
+            address = self.preferred
         return await self._round(Step.EVALUATE, call, address)
 
     async def endorse(
@@ -182,8 +190,11 @@ class Gateway:
 
         await self._round(Step.SUBMIT, call)
 
-    async def commit_status(self, transaction: str, timeout: float) -> str:
-        """The validation code with which a transaction was committed, awaited. Raises Unknown."""
+    async def commit_status(
+        self, transaction: str, timeout: float, address: str | None = None
+    ) -> str:
+        """The validation code with which a transaction was committed, awaited; at one peer, where
+        named. The peer answers by its own ledger, whatever others have. Raises Unknown."""
         inner: bytes = gateway_pb2.CommitStatusRequest(
             transaction_id=transaction,
             channel_id=self._settings.channel,
@@ -197,11 +208,14 @@ class Gateway:
             reply = await peer.stub.CommitStatus(request, timeout=timeout)
             return validation_code_name(reply.result)
 
-        return await self._round(Step.COMMIT_STATUS, call)
+        return await self._round(Step.COMMIT_STATUS, call, address)
 
-    async def chaincode_events(self, block: int, after: str) -> AsyncGenerator[BlockEvents, None]:
-        """The chaincode's events from a block on, in it only those behind transaction ``after``
-        (empty: all of it). Endless. Raises Unavailable, Misconfigured."""
+    async def chaincode_events(
+        self, address: str, block: int, after: str
+    ) -> AsyncGenerator[BlockEvents, None]:
+        """The chaincode's events in the ledger of the peer at an address, from a block on; in it
+        only those behind transaction ``after`` (empty: all of it). Endless. Raises Unavailable,
+        Misconfigured."""
         inner: bytes = gateway_pb2.ChaincodeEventsRequest(
             channel_id=self._settings.channel,
             chaincode_id=self._settings.chaincode,
@@ -212,7 +226,7 @@ class Gateway:
         request = gateway_pb2.SignedChaincodeEventsRequest(
             request=inner, signature=await self._sign_read(inner)
         )
-        peer = self._peers[self._preferred]
+        (peer,) = (one for one in self._peers if one.address == address)
         call = peer.stub.ChaincodeEvents(request)
         try:
             async for reply in call:
@@ -221,11 +235,11 @@ class Gateway:
                     tuple(ChaincodeEvent(e.tx_id, e.event_name, e.payload) for e in reply.events),
                 )
         except grpc.aio.AioRpcError as error:
-            self._pass_over(peer)
+            self.pass_over(address)
             raise self._error(Step.EVENTS, error) from error
         finally:
             call.cancel()
-        self._pass_over(peer)
+        self.pass_over(address)
         raise Unavailable(f"{self._name}: {peer.address} ended the stream of events")
 
     async def _sign_read(self, message: bytes) -> bytes:
@@ -250,11 +264,11 @@ class Gateway:
                 return await call(peer)
             except grpc.aio.AioRpcError as error:
                 last = self._error(step, error)
-                silent = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                silent = error.code() in _SILENT
                 lost = error.code() is grpc.StatusCode.UNAVAILABLE
                 # One that is silent has had its time; the next call begins with another.
                 if address is None and (lost or (silent and step is Step.EVALUATE)):
-                    self._pass_over(peer)
+                    self.pass_over(peer.address)
                 if not lost:
                     raise last from error
             except DecodeError as error:
@@ -266,9 +280,10 @@ class Gateway:
         """The next calls begin with the next peer: the present one answers, but is behind."""
         self._preferred = (self._preferred + 1) % len(self._peers)
 
-    def _pass_over(self, peer: _Peer) -> None:
-        if self._peers[self._preferred] is peer:
-            self._preferred = (self._preferred + 1) % len(self._peers)
+    def pass_over(self, address: str) -> None:
+        """The next calls do not begin with this peer, if there is another."""
+        if self.preferred == address:
+            self.prefer_another()
 
     def _error(self, step: Step, error: grpc.aio.AioRpcError) -> AdapterError:
         metadata: Any = error.trailing_metadata() or ()

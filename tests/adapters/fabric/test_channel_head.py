@@ -238,6 +238,21 @@ async def test_two_own_peers_of_which_one_is_behind() -> None:
         assert (found.height, found.time) == (5, START)
 
 
+async def test_an_own_peer_that_goes_stale_gives_way_to_another() -> None:
+    """It answers everything, so nothing else would make the calls go to the other one."""
+    cut_off, level = Ledgers(), Ledgers()
+    async with gateway_to(
+        FakePeer(Evaluate=cut_off.answer), FakePeer(Evaluate=level.answer)
+    ) as gateway:
+        head = channel_head(gateway)
+        await head.newest()
+        cut_off.unreachable |= {SECOND, THIRD}
+        for ledgers in (cut_off, level):
+            ledgers.pass_time(STALE + 1)
+        assert (await head.newest()).time == START
+        assert (await head.newest()).time == START + STALE + 1
+
+
 async def test_another_organisations_silence_is_not_the_own_peers_fault() -> None:
     first, second = Ledgers(silent={SECOND, THIRD}), Ledgers()
     async with gateway_to(
@@ -273,6 +288,7 @@ async def test_a_stream_does_not_grow_young_by_a_peer_that_is_behind() -> None:
             head,
             first_block=0,
             poll_interval=1,
+            patience=1,
         )
         assert (await stream._head(0)).time == START
         assert (await stream._head(0)) == Head(chain, 9, bytes(32), START, 9)

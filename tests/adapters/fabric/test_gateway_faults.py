@@ -36,7 +36,7 @@ ME = Identity("Org1MSP", person("me").certificate, PemSigner(KEY))
 class FakePeer(gateway_pb2_grpc.GatewayServicer):
     """Answers as it is told; counts what it was asked."""
 
-    def __init__(self, **answers: Answer) -> None:
+    def __init__(self, **answers: Callable[[Any, Any], Any]) -> None:
         self._answers = answers
         self.asked: list[str] = []
         self.address = ""
@@ -56,6 +56,11 @@ class FakePeer(gateway_pb2_grpc.GatewayServicer):
 
     async def CommitStatus(self, request: Any, context: Any) -> Any:
         return await self._say("CommitStatus", request, context)
+
+    async def ChaincodeEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self.asked.append("ChaincodeEvents")
+        async for reply in self._answers["ChaincodeEvents"](request, context):
+            yield reply
 
 
 def saying(payload: bytes) -> Answer:
