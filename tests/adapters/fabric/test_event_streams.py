@@ -22,12 +22,18 @@ from adapters.fabric.ledger import LedgerReader
 from adapters.fabric.lock_codec import LockCodec
 from adapters.model import ChainId, Cursor, Hashlock, Head, LockId, LockRefunded, Notice
 from adapters.spi import Unavailable
-from tests.adapters.fabric.test_gateway_faults import FakePeer, failing, gateway_to, saying
+from tests.adapters.fabric.test_gateway_faults import (
+    SHORT,
+    FakePeer,
+    failing,
+    gateway_to,
+    saying,
+)
 
 CHAIN = ChainId.parse("fabric:" + "0" * 32)
 LOCK, HASHLOCK = LockId(b"\x01" * 32), Hashlock(b"\x02" * 32)
-SHORT, LONG = 0.2, 30.0
-"""Seconds that a peer is given: one that lacks the block, and one that holds it."""
+LONG = 30.0
+"""Seconds given to a peer that holds the block."""
 
 
 def transaction_of(block: int) -> str:

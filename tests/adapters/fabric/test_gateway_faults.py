@@ -28,6 +28,8 @@ from adapters.model import InvalidValue
 from adapters.spi import Misconfigured, NotSent, SigningFailed, Unavailable, Unknown
 from tests.adapters.fabric.memory_channel import person
 
+SHORT = 0.2
+"""Seconds given to a peer that will not answer; one that will has all the time that it needs."""
 Answer = Callable[[Any, Any], Awaitable[Any]]
 KEY = ec.generate_private_key(ec.SECP256R1())
 ME = Identity("Org1MSP", person("me").certificate, PemSigner(KEY))
@@ -83,7 +85,9 @@ async def silent(_request: Any, _context: Any) -> Any:
 
 
 @asynccontextmanager
-async def gateway_to(*peers: FakePeer, reader: Identity = ME) -> AsyncIterator[Gateway]:
+async def gateway_to(
+    *peers: FakePeer, reader: Identity = ME, request_timeout: float = 30.0
+) -> AsyncIterator[Gateway]:
     servers = []
     for peer in peers:
         server = grpc.aio.server()
@@ -104,7 +108,7 @@ async def gateway_to(*peers: FakePeer, reader: Identity = ME) -> AsyncIterator[G
             "msp_id": "Org1MSP",
             "certificate": Path("certificate.pem"),
             "reader_key": Path("key.pem"),
-            "request_timeout": 0.5,
+            "request_timeout": request_timeout,
         }
     )
     try:
@@ -170,9 +174,10 @@ async def test_only_the_own_organisations_peers_are_asked() -> None:
 
 async def test_a_silent_peer_is_given_its_time_once_and_passed_over_by_the_next_call() -> None:
     dumb, good = FakePeer(Evaluate=silent), FakePeer(Evaluate=saying(b"1"))
-    async with gateway_to(dumb, good) as gateway:
+    async with gateway_to(dumb, good, request_timeout=SHORT) as gateway:
         with pytest.raises(Unavailable, match="DEADLINE_EXCEEDED"):
             await gateway.evaluate("isthmus", "clock")
+        gateway._settings = gateway._settings.model_copy(update={"request_timeout": 30.0})
         assert await gateway.evaluate("isthmus", "clock") == b"1"
         assert dumb.asked == ["Evaluate"]
 
@@ -202,7 +207,8 @@ async def test_what_was_not_proposed_is_not_signed() -> None:
 )
 async def test_a_submission_without_an_answer_is_unknown(answer: Answer) -> None:
     proposal: Any = type("P", (), {"transaction": "ab", "channel": "trade"})
-    async with gateway_to(FakePeer(Submit=answer)) as gateway:
+    timeout = SHORT if answer is silent else 30.0
+    async with gateway_to(FakePeer(Submit=answer), request_timeout=timeout) as gateway:
         with pytest.raises(Unknown):
             await gateway.submit(ME, proposal, common_pb2.Envelope(payload=b"x"))
 
