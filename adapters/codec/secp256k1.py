@@ -2,6 +2,9 @@
 
 Recovery takes digests, never messages. High-s signatures are refused everywhere: each has a low
 twin, and two valid signatures for one statement break what counts on there being one.
+
+``eth_keys`` works with libsecp256k1 (``coincurve``) where that is installed, and else by arithmetic
+of its own, which does not look whether a point is on the curve: so that is looked at here.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from adapters.codec.keccak import keccak256
 from adapters.model import InvalidValue
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+FIELD = 2**256 - 2**32 - 977
 
 
 def recover(digest: bytes, signature: bytes) -> bytes:
@@ -28,7 +32,15 @@ def recover(digest: bytes, signature: bytes) -> bytes:
         key = Signature(signature).recover_public_key_from_msg_hash(digest)
     except (BadSignature, ValidationError, ValueError) as error:
         raise InvalidValue("signature does not belong to any key") from error
+    if not _on_curve(key.to_bytes()):
+        raise InvalidValue("signature does not belong to any key")
     return b"\x04" + key.to_bytes()
+
+
+def _on_curve(point: bytes) -> bool:
+    """Of x ‖ y: y² = x³ + 7 in the field (SEC 2, section 2.4.1)."""
+    x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
+    return x < FIELD and y < FIELD and (y * y - x * x * x - 7) % FIELD == 0
 
 
 def address_of(public_key: bytes) -> bytes:
@@ -48,6 +60,9 @@ def compress(public_key: bytes) -> bytes:
 def decompress(public_key: bytes) -> bytes:
     """The 65-byte form of a compressed public key. Raises InvalidValue."""
     try:
-        return b"\x04" + PublicKey.from_compressed_bytes(public_key).to_bytes()
+        point: bytes = PublicKey.from_compressed_bytes(public_key).to_bytes()
     except (ValidationError, ValueError) as error:
         raise InvalidValue("public key is not a point of the curve") from error
+    if not _on_curve(point):
+        raise InvalidValue("public key is not a point of the curve")
+    return b"\x04" + point

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from eth_keys.backends.coincurve import is_coincurve_available
 from eth_keys.datatypes import PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +17,17 @@ KEY = PrivateKey(bytes(31) + b"\x07")
 PUBLIC = b"\x04" + KEY.public_key.to_bytes()
 DIGEST = bytes(range(32))
 SIGNATURE = KEY.sign_msg_hash(DIGEST).to_bytes()
+
+BACKENDS = ["CoinCurveECCBackend"] * is_coincurve_available() + ["NativeECCBackend"]
+
+
+@pytest.fixture(autouse=True, scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What ``eth_keys`` computes with: where libsecp256k1 has no package, it does so itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECC_BACKEND_CLASS", f"eth_keys.backends.{request.param}")
+        yield
+
 
 keys = st.integers(1, ORDER - 1).map(lambda number: PrivateKey(number.to_bytes(32, "big")))
 digests = st.binary(min_size=32, max_size=32)
@@ -55,6 +69,14 @@ def test_s_outside_the_lower_half_is_refused(s: int) -> None:
 def test_r_outside_the_field_is_refused(r: int) -> None:
     with pytest.raises(InvalidValue):
         recover(DIGEST, r.to_bytes(32, "big") + SIGNATURE[32:])
+
+
+def test_the_point_at_infinity_is_nobodys_key() -> None:
+    # With the curve's base point as r, a signature whose s is the digest is by the private key 0.
+    base = PrivateKey((1).to_bytes(32, "big")).public_key.to_bytes()
+    digest = (5).to_bytes(32, "big")
+    with pytest.raises(InvalidValue, match="does not belong to any key"):
+        recover(digest, base[:32] + digest + bytes([base[63] & 1]))
 
 
 @pytest.mark.parametrize("recovery_id", [2, 3, 27, 28, 255])
