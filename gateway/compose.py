@@ -158,14 +158,14 @@ async def open_gateway(
             for chain, chain_signer in zip(settings.chains, chain_signers, strict=True)
         ]
         engine = await Engine.open(journal, clock)
-        for key in tuple(engine.quarantined()):
-            # Perhaps this release can process what the one before could not.
-            left = await engine.replay(key)
-            _log.warning("replayed a held swap", swap="0x" + key.hex(), out_of_quarantine=left)
+        before = engine.quarantined()
+        await engine.retry_held()
+        for key in before.keys() - engine.quarantined().keys():
+            _log.warning("a swap is out of quarantine", swap="0x" + key.hex())
         backoff = Backoff(random.random)
         doors = await stack.enter_async_context(ChainDoors(settings.chains, backoff, clock))
         await doors.all_tried(PATIENCE)
-        if all(swap.ended for swap in engine.swaps()):
+        if all(swap.ended for swap in engine.swaps()) and not engine.quarantined():
             # Nothing is at stake: better not to start at all than with less than was written.
             doors.raise_misconfigured()
         executor = Executor(engine, {}, messenger, swap_key, clock, backoff)

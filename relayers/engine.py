@@ -9,9 +9,9 @@ the inbox is then taken up as if it had just come. There is no other recovery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
 from relayers.clock import Clock
@@ -24,6 +24,8 @@ from relayers.journal.port import (
     FactEntry,
     Held,
     Journal,
+    JournalCorrupt,
+    JournalTooNew,
     Stepped,
     StoredEvent,
     StoredFact,
@@ -35,7 +37,12 @@ from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Swap
 from relayers.protocol.swap import step
 from relayers.protocol.wakes import Wake, wakes
+from relayers.quarantine import BEHIND, UNREADABLE, NotHeld, Quarantine, Quarantined, Ward
+from relayers.rebuild import NotRebuilt, rebuilt
 from relayers.timers import Timers
+from relayers.waiters import Waiters, settle
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +54,12 @@ class Outcome:
     detail: str = ""
 
 
-class Quarantined(Exception):
-    """The swap has a fact that could not be processed; an operator must replay or drop it."""
-
-    def __init__(self, key: Hashlock, reason: str) -> None:
-        super().__init__(f"swap {key.hex()} is in quarantine: {reason}")
-        self.key = key
-        self.reason = reason
-
-
 class EngineStopped(Exception):
     """The engine does not run, or stopped before the fact was dealt with. If the fact was stored
     it is dealt with at the next start."""
+
+
+STOPPED = "the engine has stopped; start the gateway again"
 
 
 class IntentListener(Protocol):
@@ -83,10 +84,10 @@ class Engine:
         self._swaps: dict[Hashlock, Swap] = {}
         self._intents: dict[str, Intent] = {}
         self._views: dict[ChainId, ChainView] = {}
-        self._held: dict[Hashlock, list[Held]] = {}
+        self._ward = Ward()
         self._timers = Timers()
         self._listeners: list[IntentListener] = []
-        self._waiters: dict[str, list[asyncio.Future[Outcome]]] = {}
+        self._waiters = Waiters[Outcome]()
         self._heeded: dict[str, Wake] = {}
         """The wakes on their way through the inbox, by fact id."""
         self._moment: At | None = None
@@ -94,7 +95,9 @@ class Engine:
         self._ring = asyncio.Event()
         self._news = asyncio.Event()
         self._moved = asyncio.Event()
-        self._stopped: EngineStopped | None = None
+        self._begun = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        """Those of ``run``, while it runs."""
 
     @classmethod
     async def open(
@@ -103,12 +106,15 @@ class Engine:
         """An engine as it was when the journal was last written. Raises JournalError."""
         engine = cls(journal, clock, recheck=recheck, batch=batch)
         engine._views = {view.head.chain: view for view in await journal.chains()}
-        for state in await journal.snapshots():
+        restored = await journal.restore()
+        for state in restored.swaps:
             engine._swaps[state.hashlock] = state
             engine._timers.schedule(state.hashlock, wakes(state))
-        engine._intents = {intent.id: intent for intent in await journal.intents()}
+        engine._intents = {intent.id: intent for intent in restored.intents}
+        for unreadable in restored.unreadable:
+            engine._ward.shut(unreadable)
         for held in await journal.held():
-            engine._held.setdefault(held.fact.key, []).append(held)
+            engine._ward.hold(held)
         return engine
 
     async def run(self) -> None:
@@ -116,24 +122,30 @@ class Engine:
         more may be done, and the process is to be started anew."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._begun.set()
                 tasks.create_task(self._consume(), name="engine: facts")
                 tasks.create_task(self._wake(), name="engine: timers")
         finally:
             self._stop()
 
     def _stop(self) -> None:
-        self._stopped = EngineStopped("the engine has stopped; start the gateway again")
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_exception(self._stopped)
+        self._tasks = None
+        self._begun.set()
+        self._waiters.stop(EngineStopped(STOPPED))
 
     # --- what is known -----------------------------------------------------------------------
 
     def swap(self, key: Hashlock) -> Swap | None:
-        return self._swaps.get(key)
+        """Raises Quarantined where it is in quarantine and nobody knows where it stands: what is
+        stored of it cannot be read, or its first fact could not be processed."""
+        state = self._swaps.get(key)
+        if state is None and key in self._ward:
+            raise Quarantined(key, self._ward.reason(key))
+        return state
 
     def swaps(self) -> Sequence[Swap]:
+        """Those that can be read."""
         return tuple(self._swaps.values())
 
     def intents(self) -> Sequence[Intent]:
@@ -143,9 +155,9 @@ class Engine:
     def views(self) -> Mapping[ChainId, ChainView]:
         return self._views
 
-    def quarantined(self) -> Mapping[Hashlock, Sequence[Held]]:
-        """Each swap that is held, with its facts in their order and the reason of the first."""
-        return self._held
+    def quarantined(self) -> Mapping[Hashlock, Quarantine]:
+        """Each swap that is held."""
+        return self._ward.all()
 
     async def history(self, key: Hashlock) -> Sequence[Taken]:
         return await self._journal.history(key)
@@ -190,9 +202,9 @@ class Engine:
         KNOWN_ALREADY. ``answer`` is stored with the fact, in one. Cancelling leaves a stored fact
         stored. Raises Quarantined, EngineStopped, JournalError.
         """
-        if key in self._held:
-            raise Quarantined(key, self._held[key][0].reason)
-        waiter = self._waiter(fact_id)
+        if key in self._ward:
+            raise Quarantined(key, self._ward.reason(key))
+        waiter = self._waiters.wait(fact_id)
         try:
             entry = FactEntry(fact_id, key, body)
             (appended,) = await self._journal.append((entry,), answer=answer)
@@ -203,7 +215,7 @@ class Engine:
                 return Outcome(state, Ignored.KNOWN_ALREADY, "this was taken in before")
             return await waiter
         finally:
-            self._forget(fact_id, waiter)
+            self._waiters.forget(fact_id, waiter)
 
     async def observe(
         self, head: Head, entries: Sequence[FactEntry] = (), cursor: ChainCursor | None = None
@@ -216,7 +228,7 @@ class Engine:
         self._see(head)
         if entries or cursor is not None:
             last = entries[-1].id if entries else ""
-            waiter = self._waiter(last)
+            waiter = self._waiters.wait(last)
             try:
                 appended = await self._journal.append(entries, cursor=cursor)
                 if any(not one.consumed for one in appended):
@@ -230,7 +242,7 @@ class Engine:
             except Quarantined:
                 pass  # Held, with its reason; other swaps flow on.
             finally:
-                self._forget(last, waiter)
+                self._waiters.forget(last, waiter)
         self._ring.set()
 
     def update_view(self, head: Head) -> None:
@@ -290,42 +302,106 @@ class Engine:
         if entries:
             await self._journal.append(entries)
 
-    def _waiter(self, fact_id: str) -> asyncio.Future[Outcome]:
-        if self._stopped is not None:
-            raise self._stopped
-        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(fact_id, []).append(waiter)
-        return waiter
-
-    def _forget(self, fact_id: str, waiter: asyncio.Future[Outcome]) -> None:
-        if waiter.done() and not waiter.cancelled():
-            waiter.exception()  # taken note of, also where nobody awaits it any more
-        waiters = self._waiters.get(fact_id)
-        if waiters is not None and waiter in waiters:
-            waiters.remove(waiter)
-            if not waiters:
-                del self._waiters[fact_id]
-
     # --- quarantine --------------------------------------------------------------------------
 
-    async def replay(self, key: Hashlock) -> bool:
-        """Processes the held facts of a swap once more, in their order. True where the swap is out
-        of quarantine after it."""
+    async def retry_held(self) -> None:
+        """Before ``run``: processes all held facts once more; perhaps this release can take in what
+        the one before could not. Raises JournalError."""
         async with self._stepping:
-            held = self._held.pop(key, [])
-            await self._process([one.fact for one in held])
-            return key not in self._held
+            for key in self._ward.all():
+                await self._retry(key)
 
-    async def drop(self, key: Hashlock, reason: str) -> bool:
-        """Gives up the first held fact of a swap, for the record with a reason, and replays the
-        rest. True where the swap is out of quarantine after it. Raises KeyError where it was not
-        in it."""
-        async with self._stepping:
-            first, *rest = self._held[key]
-            await self._journal.commit((Dropped(first.fact, reason),))
-            del self._held[key]
-            await self._process([one.fact for one in rest])
-            return key not in self._held
+    async def replay(self, key: Hashlock) -> Quarantine | None:
+        """Processes the held facts of a swap once more, in their order. Where what is stored of it
+        cannot be read, that is made anew from its history first. None where the swap is not in
+        quarantine after it; else why. Raises EngineStopped, JournalError."""
+
+        async def work() -> Quarantine | None:
+            if self._ward.unreadable(key):
+                await self._rebuild(key)
+            await self._retry(key)
+            return self._ward.get(key)
+
+        return await self._in_turn(work)
+
+    async def drop(self, key: Hashlock, fact: int, reason: str) -> Quarantine | None:
+        """Gives up the first held fact of a swap, for the record with a reason, and processes the
+        rest once more. ``fact``: its offset, so that asking twice never drops two. Returns as
+        ``replay``. Raises NotHeld, EngineStopped, JournalError."""
+
+        async def work() -> Quarantine | None:
+            held = self._ward.get(key)
+            if held is None or fact not in [one.fact.offset for one in held.facts]:
+                raise NotHeld(f"fact {fact} of swap 0x{key.hex()} is not held, or no longer")
+            if held.unreadable:
+                raise NotHeld(
+                    f"swap 0x{key.hex()}: {UNREADABLE}, so its facts wait and none is at fault; "
+                    "replay it, with a version that can read it"
+                )
+            first = held.facts[0].fact
+            if first.offset != fact:
+                raise NotHeld(
+                    f"fact {fact} of swap 0x{key.hex()} waits behind fact {first.offset}, which is "
+                    "the one at fault; replay, or drop that one"
+                )
+            rest = self._ward.take(key)[1:]
+            await self._process([one.fact for one in rest], Dropped(first, reason))
+            return self._ward.get(key)
+
+        return await self._in_turn(work)
+
+    async def _retry(self, key: Hashlock) -> None:
+        if not self._ward.unreadable(key):
+            await self._process([one.fact for one in self._ward.take(key)])
+
+    async def _rebuild(self, key: Hashlock) -> None:
+        try:
+            history = await self._journal.history(key)
+            told = [stored.event async for stored in self._told(key)]
+            anew = rebuilt(history, told)
+        except (JournalCorrupt, JournalTooNew, NotRebuilt) as error:
+            self._ward.not_rebuilt(key, f"it cannot be made anew from its history: {error}")
+            return
+        await self._journal.rebuild(anew.state, anew.intents)
+        self._ward.open(key)
+        self._swaps[key] = anew.state
+        self._schedule(anew.state, None, self.moment())
+        for intent in anew.intents:
+            self._open(intent)
+
+    async def _told(self, key: Hashlock) -> AsyncIterator[StoredEvent]:
+        after = 0
+        while events := await self._journal.events(after, self._batch, key):
+            for event in events:
+                after = event.number
+                yield event
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Does an operator's work between two batches, in a task of the engine's own: whoever asked
+        may go away in the middle, and the journal and the engine stay one."""
+        await self._begun.wait()
+        if self._tasks is None:
+            raise EngineStopped(STOPPED)
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def do() -> None:
+            try:
+                async with self._stepping:
+                    settle(answer, await work())
+            except NotHeld as error:
+                settle(answer, error)
+            except asyncio.CancelledError:
+                settle(answer, EngineStopped(STOPPED))
+                raise
+            except Exception as error:
+                settle(answer, error)
+                raise
+            finally:
+                if answer.done() and not answer.cancelled():
+                    answer.exception()  # taken note of, also where whoever asked has gone
+
+        self._tasks.create_task(do(), name="engine: an operator's word")
+        return await answer
 
     # --- the loops ---------------------------------------------------------------------------
 
@@ -335,16 +411,17 @@ class Engine:
             async with self._stepping:
                 await self._process(facts)
 
-    async def _process(self, facts: Sequence[StoredFact]) -> None:
-        """Steps, writes and tells a batch. The lock must be held."""
-        if not facts:
-            return
+    async def _process(self, facts: Sequence[StoredFact], *before: Consumption) -> None:
+        """Steps, writes and tells a batch, with what is to be written before it. The lock must be
+        held."""
         states: dict[Hashlock, Swap] = {}
         held: dict[Hashlock, str] = {}
-        consumptions: list[Consumption] = []
+        consumptions = list(before)
         for fact in facts:
             consumption = self._step(fact, states, held)
             consumptions.append(consumption)
+        if not consumptions:
+            return
         events = await self._journal.commit(consumptions)
         for consumption in consumptions:
             self._tell(consumption)
@@ -359,10 +436,11 @@ class Engine:
         key = fact.key
         if key in held:
             return Held(fact, held[key])
-        if key in self._held:
-            return Held(fact, "an earlier fact of this swap is held")
+        behind = self._ward.behind(key)
+        if behind is not None:
+            return Held(fact, behind)
         if isinstance(fact.body, Unreadable):
-            held[key] = "an earlier fact of this swap is held"
+            held[key] = BEHIND
             return Held(fact, fact.body.reason)
         state = states.get(key)
         if state is None:
@@ -371,7 +449,7 @@ class Engine:
         try:
             move = step(state, Fact(fact.body, at))
         except Exception as error:  # noqa: BLE001 - a fault in one swap must not stop the others
-            held[key] = "an earlier fact of this swap is held"
+            held[key] = BEHIND
             # The class alone: an error's text may quote what it stumbled over.
             return Held(fact, f"{type(fact.body).__name__} could not be processed: {_name(error)}")
         if move.state is not None:
@@ -392,15 +470,18 @@ class Engine:
                         for listener in self._listeners:
                             listener.closed(ident)
                 for intent in opened(move):
-                    self._intents[intent.id] = intent
-                    for listener in self._listeners:
-                        listener.opened(intent)
-                self._answer(fact.id, Outcome(move.state, move.ignored, move.detail))
+                    self._open(intent)
+                self._waiters.answer(fact.id, Outcome(move.state, move.ignored, move.detail))
             case Held(_, reason):
-                self._held.setdefault(fact.key, []).append(consumption)
-                self._answer(fact.id, Quarantined(fact.key, reason))
+                self._ward.hold(consumption)
+                self._waiters.answer(fact.id, Quarantined(fact.key, reason, stored=True))
             case Dropped():
                 pass
+
+    def _open(self, intent: Intent) -> None:
+        self._intents[intent.id] = intent
+        for listener in self._listeners:
+            listener.opened(intent)
 
     def _schedule(self, state: Swap, wake: Wake | None, at: At) -> None:
         key = state.hashlock
@@ -408,15 +489,6 @@ class Engine:
             self._timers.again(key, wake.chain, wake.at)
         self._timers.schedule(key, wakes(state))
         self._ring.set()
-
-    def _answer(self, fact_id: str, outcome: Outcome | Quarantined) -> None:
-        for waiter in self._waiters.pop(fact_id, ()):
-            if waiter.done():
-                continue
-            if isinstance(outcome, Quarantined):
-                waiter.set_exception(outcome)
-            else:
-                waiter.set_result(outcome)
 
     async def _wake(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from adapters.spi import Adapter, AdapterError, Credential, Rejected, Unavailabl
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause
 from relayers.clock import Clock
-from relayers.engine import Engine, EngineStopped, Outcome, Quarantined
+from relayers.engine import Engine, EngineStopped, Outcome
 from relayers.journal.port import JournalError
 from relayers.protocol.facts import Delivered, FactBody, Refused
 from relayers.protocol.intents import (
@@ -33,6 +33,7 @@ from relayers.protocol.intents import (
     SubmitLock,
     SubmitRefund,
 )
+from relayers.quarantine import Quarantined
 from relayers.signer_turns import SignerTurns, Urgency
 
 _log = logging.getLogger(__name__)

@@ -17,6 +17,9 @@ from relayers.protocol.offer import PROTOCOL_VERSIONS
 WAIT = 20.0
 """Seconds for each part."""
 
+QUARANTINE_SHOWN = 20
+"""Swaps in quarantine; isthmus quarantine list has them all."""
+
 
 async def diagnosed(services: Services) -> DoctorView:
     """All findings. Raises nothing for what it finds wrong."""
@@ -100,17 +103,10 @@ async def _journal(services: Services) -> list[FindingView]:
     except JournalError as error:
         return [refuted("journal", "readable", str(error), "see to the disk, then restart")]
     found = [FindingView(part="journal", check="readable", ok=True, seen="it answers")]
-    held = services.engine.quarantined()
-    if held:
-        keys = ", ".join("0x" + key.hex() for key in list(held)[:5])
-        found.append(
-            refuted(
-                "journal",
-                "quarantine",
-                f"{len(held)} swaps are held: {keys}",
-                "see docs/runbooks/quarantine.md",
-            )
-        )
+    for key, held in list(services.engine.quarantined().items())[:QUARANTINE_SHOWN]:
+        swap = "0x" + key.hex()
+        mend = f"isthmus quarantine show {swap[:12]}; docs/runbooks/quarantine.md says what then"
+        found.append(refuted("journal", "quarantine", f"swap {swap}: {held.reason}", mend))
     return found
 
 

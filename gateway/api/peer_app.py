@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from adapters.model import Hashlock
 from gateway.api.body_limit import BodyLimit
 from gateway.api.commands import carried_out
 from gateway.api.problems import handle_problems
@@ -31,6 +32,7 @@ from relayers.offers.wire import (
 )
 from relayers.protocol.offer import PROTOCOL_VERSIONS
 from relayers.protocol.state import Swap
+from relayers.quarantine import Quarantined
 
 _M = TypeVar("_M", bound=BaseModel)
 UNKNOWN: Final = "peer:unknown"
@@ -44,6 +46,13 @@ def peer_app(services: Services) -> FastAPI:
     def actor(address: bytes) -> str:
         name = services.peer_name(address)
         return f"peer:{name}" if name is not None else UNKNOWN
+
+    def responder(hashlock: Hashlock) -> str:
+        try:
+            swap = services.engine.swap(hashlock)
+        except Quarantined:
+            return UNKNOWN
+        return actor(swap.offer.responder) if swap is not None else UNKNOWN
 
     @app.get("/peer/v1/hello")
     async def hello() -> Hello:
@@ -63,8 +72,7 @@ def peer_app(services: Services) -> FastAPI:
     @app.post("/peer/v1/acceptances", status_code=202)
     async def acceptances(request: Request) -> Receipt:
         acceptance, signature = acceptance_of(await _message(request, AcceptanceMessage))
-        swap = services.engine.swap(acceptance.hashlock)
-        who = actor(swap.offer.responder) if swap is not None else UNKNOWN
+        who = responder(acceptance.hashlock)
         work = services.intake.acceptance(acceptance, signature)
         swap_id = to_hex(acceptance.hashlock)
         return _receipt(await carried_out(services, who, "accept", work, swap_id))

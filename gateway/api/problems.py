@@ -14,9 +14,10 @@ from structlog.stdlib import get_logger
 from adapters.model import InvalidValue
 from adapters.spi import AdapterError, Unavailable
 from gateway.api.problem import Problem
-from relayers.engine import EngineStopped, Quarantined
+from relayers.engine import EngineStopped
 from relayers.journal.port import JournalError
 from relayers.offers.refusal import OfferRefused, Refusal
+from relayers.quarantine import Quarantined
 
 MEDIA_TYPE: Final = "application/problem+json"
 

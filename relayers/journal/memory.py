@@ -24,12 +24,14 @@ from relayers.journal.port import (
     FactEntry,
     Held,
     JournalInUse,
+    Restored,
     Stepped,
     StoredEvent,
     StoredFact,
     Taken,
     Unreadable,
 )
+from relayers.journal.restored import restored
 from relayers.protocol.facts import ChainView
 from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Swap
@@ -64,8 +66,9 @@ class MemoryStore:
     ids: dict[str, int] = field(default_factory=dict)
     position: int = 0
     taken_by_key: dict[Hashlock, list[Taken]] = field(default_factory=dict)
-    swaps: dict[Hashlock, Swap] = field(default_factory=dict)
-    intents: dict[str, Intent] = field(default_factory=dict)
+    swaps: dict[Hashlock, Swap | Unreadable] = field(default_factory=dict)
+    """Unreadable: as a test plays a damaged record."""
+    intents: dict[str, Intent | Unreadable] = field(default_factory=dict)
     events: list[StoredEvent] = field(default_factory=list)
     cursors: dict[ChainId, Cursor] = field(default_factory=dict)
     views: dict[ChainId, ChainView] = field(default_factory=dict)
@@ -162,6 +165,15 @@ class MemoryJournal:
         store.events.extend(events)
         return events
 
+    async def rebuild(self, state: Swap, intents: Sequence[Intent]) -> None:
+        store = self._store
+        self._crash(Boundary.BEFORE_COMMIT)
+        for ident in [ident for ident in store.intents if ident.startswith(state.hashlock.hex())]:
+            del store.intents[ident]
+        store.swaps[state.hashlock] = state
+        store.intents.update((intent.id, intent) for intent in intents)
+        self._crash(Boundary.AFTER_COMMIT)
+
     async def set_frozen(self, view: ChainView) -> None:
         self._crash(Boundary.BEFORE_FREEZE)
         self._store.views[view.head.chain] = view
@@ -178,11 +190,8 @@ class MemoryJournal:
         self._delivered += len(batch)
         return tuple(fact for fact in batch if fact is not None)
 
-    async def snapshots(self) -> tuple[Swap, ...]:
-        return tuple(self._store.swaps.values())
-
-    async def intents(self) -> tuple[Intent, ...]:
-        return tuple(self._store.intents.values())
+    async def restore(self) -> Restored:
+        return restored(self._store.swaps.items(), self._store.intents.items())
 
     async def chains(self) -> tuple[ChainView, ...]:
         return tuple(self._store.views.values())

@@ -19,7 +19,7 @@ from typing import Protocol
 from adapters.model import ChainId, Cursor, Hashlock, Head
 from relayers.protocol.facts import At, ChainView, FactBody
 from relayers.protocol.intents import Intent
-from relayers.protocol.state import Ignored, Move, Swap, UserEvent
+from relayers.protocol.state import Ignored, Level, Move, Swap, UserEvent
 
 SCHEMA_VERSION = 1
 """Of everything that is written. A journal of a newer one is refused."""
@@ -152,6 +152,11 @@ class StoredEvent:
     event: UserEvent
 
 
+def unreadable_event(reason: str) -> UserEvent:
+    """Stands in for an event that is stored and cannot be read."""
+    return UserEvent("unreadable", Level.WARNING, reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A fact of a swap's history. Stepping through a history gives the snapshot exactly."""
@@ -161,6 +166,25 @@ class Taken:
     body: FactBody
     at: At
     ignored: Ignored | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableSwap:
+    """A swap whose snapshot, or an open intent, is stored and cannot be read; why, in one
+    sentence. It must be neither acted on nor overwritten."""
+
+    key: Hashlock
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What an engine goes on from. A swap is in it whole, or among ``unreadable`` alone."""
+
+    swaps: tuple[Swap, ...]
+    intents: tuple[Intent, ...]
+    """Those opened and not closed."""
+    unreadable: tuple[UnreadableSwap, ...] = ()
 
 
 class Journal(Protocol):
@@ -186,6 +210,10 @@ class Journal(Protocol):
         any hashlock, and must not fill the journal with it.
         """
 
+    async def rebuild(self, state: Swap, intents: Sequence[Intent]) -> None:
+        """Writes a swap's snapshot, and its open intents in place of all those stored: what its
+        history gives, where what was stored cannot be read."""
+
     async def set_frozen(self, view: ChainView) -> None:
         """Records that a chain is frozen, and why, or no longer."""
 
@@ -195,13 +223,13 @@ class Journal(Protocol):
         """The next facts, oldest first, after those taken before; waits until there is one. After
         opening it begins behind the last fact that was consumed."""
 
-    async def snapshots(self) -> tuple[Swap, ...]: ...
-
-    async def intents(self) -> tuple[Intent, ...]:
-        """Those opened and not closed."""
+    async def restore(self) -> Restored:
+        """The swaps as they were last written. What cannot be read of one swap hides no other.
+        Raises JournalCorrupt where something cannot even be told to belong to a swap."""
 
     async def chains(self) -> tuple[ChainView, ...]:
-        """Each chain as it was last stored."""
+        """Each chain as it was last stored. Raises JournalCorrupt, JournalTooNew: whether a chain
+        is frozen must be known."""
 
     async def cursor(self, chain: ChainId) -> Cursor | None: ...
 
@@ -209,9 +237,10 @@ class Journal(Protocol):
         self, after: int, limit: int, key: Hashlock | None = None
     ) -> tuple[StoredEvent, ...]:
         """User events with a number above ``after``, oldest first; of one swap where a key is
-        given."""
+        given. In place of one that cannot be read comes ``unreadable_event``."""
 
-    async def history(self, key: Hashlock) -> tuple[Taken, ...]: ...
+    async def history(self, key: Hashlock) -> tuple[Taken, ...]:
+        """Raises JournalCorrupt, JournalTooNew where a part of it cannot be read."""
 
     async def held(self) -> tuple[Held, ...]:
         """What is in quarantine, in the order in which it was taken in."""

@@ -17,7 +17,13 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from adapters.model import Head, InvalidValue
-from relayers.journal.port import SCHEMA_VERSION, JournalCorrupt, JournalTooNew
+from relayers.journal.port import (
+    SCHEMA_VERSION,
+    JournalCorrupt,
+    JournalError,
+    JournalTooNew,
+    Unreadable,
+)
 from relayers.protocol import facts, intents
 from relayers.protocol.facts import At, ChainView, FactBody
 from relayers.protocol.intents import Intent
@@ -74,7 +80,7 @@ class Codec(Generic[T]):
 
     def decode(self, record: bytes) -> T:
         """Raises JournalTooNew, JournalCorrupt."""
-        match = _HEADER.match(record)
+        match = _HEADER.match(record) if isinstance(record, bytes) else None
         if match is None:
             raise JournalCorrupt(f"a stored {self._what} is not a record of this program")
         if int(match[1]) > SCHEMA_VERSION:
@@ -91,12 +97,20 @@ class Codec(Generic[T]):
         except (ValidationError, InvalidValue) as error:
             # Why not pydantic's own text: it quotes the input, and that may be a secret.
             if isinstance(error, ValidationError):
-                where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+                place = error.errors(include_input=False)[0]["loc"]
+                where = ".".join(str(part) for part in place) or "its JSON"
             else:
                 where = "a value"
             raise JournalCorrupt(
                 f"a stored {self._what} ({match[2].decode()}) cannot be read: {where} is not valid"
             ) from None
+
+    def read(self, record: bytes) -> T | Unreadable:
+        """The value, or why it cannot be read: what is wrong with one record stops no other."""
+        try:
+            return self.decode(record)
+        except JournalError as error:
+            return Unreadable(str(error))
 
 
 @cache

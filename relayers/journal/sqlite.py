@@ -19,9 +19,12 @@ from relayers.journal.port import (
     Consumption,
     FactEntry,
     Held,
+    Restored,
     StoredEvent,
     StoredFact,
     Taken,
+    Unreadable,
+    unreadable_event,
 )
 from relayers.journal.records import (
     at_codec,
@@ -31,10 +34,11 @@ from relayers.journal.records import (
     swap_codec,
     view_codec,
 )
-from relayers.journal.sqlite_writer import SqliteWriter, read_fact
+from relayers.journal.restored import restored
+from relayers.journal.sqlite_writer import SqliteWriter
 from relayers.protocol.facts import ChainView
 from relayers.protocol.intents import Intent
-from relayers.protocol.state import Ignored, Swap
+from relayers.protocol.state import Ignored, Swap, UserEvent
 
 
 class SqliteJournal:
@@ -80,6 +84,9 @@ class SqliteJournal:
     async def commit(self, consumptions: Sequence[Consumption]) -> tuple[StoredEvent, ...]:
         return await self._writer.run(lambda w: w.commit(consumptions))
 
+    async def rebuild(self, state: Swap, intents: Sequence[Intent]) -> None:
+        await self._writer.run(lambda w: w.rebuild(state, intents))
+
     async def set_frozen(self, view: ChainView) -> None:
         await self._writer.run(lambda w: w.set_view(view))
 
@@ -94,13 +101,18 @@ class SqliteJournal:
                 return facts
             await self._grown.wait()
 
-    async def snapshots(self) -> tuple[Swap, ...]:
-        rows = await self._rows("SELECT body FROM snapshots ORDER BY key")
-        return tuple(swap_codec().decode(body) for (body,) in rows)
-
-    async def intents(self) -> tuple[Intent, ...]:
-        rows = await self._rows("SELECT body FROM intents ORDER BY id")
-        return tuple(intent_codec().decode(body) for (body,) in rows)
+    async def restore(self) -> Restored:
+        snapshots, intents = await self._writer.run(
+            lambda w: (
+                w.connection.execute("SELECT key, body FROM snapshots ORDER BY key").fetchall(),
+                w.connection.execute("SELECT id, body FROM intents ORDER BY id").fetchall(),
+            )
+        )
+        swap, intent = swap_codec(), intent_codec()
+        return restored(
+            ((key, swap.read(body)) for key, body in snapshots),
+            ((ident, intent.read(body)) for ident, body in intents),
+        )
 
     async def chains(self) -> tuple[ChainView, ...]:
         rows = await self._rows("SELECT view FROM chains ORDER BY chain")
@@ -123,8 +135,7 @@ class SqliteJournal:
                 f"{columns} WHERE key=? AND number>? ORDER BY number LIMIT ?", key, after, limit
             )
         return tuple(
-            StoredEvent(number, Hashlock(of), at, event_codec().decode(body))
-            for number, of, at, body in rows
+            StoredEvent(number, Hashlock(of), at, _event(body)) for number, of, at, body in rows
         )
 
     async def history(self, key: Hashlock) -> tuple[Taken, ...]:
@@ -150,7 +161,7 @@ class SqliteJournal:
             "ORDER BY offset"
         )
         return tuple(
-            Held(StoredFact(offset, ident, Hashlock(key), read_fact(body)), reason)
+            Held(StoredFact(offset, ident, Hashlock(key), fact_codec().read(body)), reason)
             for offset, ident, key, body, reason in rows
         )
 
@@ -164,3 +175,11 @@ class SqliteJournal:
 
     async def _rows(self, query: str, *arguments: Any) -> list[Any]:
         return await self._writer.run(lambda w: w.connection.execute(query, arguments).fetchall())
+
+
+def _event(body: bytes) -> UserEvent:
+    match event_codec().read(body):
+        case Unreadable(reason):
+            return unreadable_event(reason)
+        case event:
+            return event

@@ -28,12 +28,10 @@ from relayers.journal.port import (
     FactEntry,
     Held,
     JournalCorrupt,
-    JournalError,
     JournalFailed,
     Stepped,
     StoredEvent,
     StoredFact,
-    Unreadable,
 )
 from relayers.journal.records import (
     at_codec,
@@ -44,6 +42,7 @@ from relayers.journal.records import (
     view_codec,
 )
 from relayers.protocol.facts import At, ChainView, FactBody
+from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Swap
 
 T = TypeVar("T")
@@ -53,14 +52,6 @@ _GROUP = 256
 
 _REMEMBERED = 10_000
 """Of facts just appended so many are kept decoded until they are taken."""
-
-
-def read_fact(body: bytes) -> FactBody | Unreadable:
-    """A stored fact, or why it cannot be read."""
-    try:
-        return fact_codec().decode(body)
-    except JournalError as error:
-        return Unreadable(str(error))
 
 
 class _Request:
@@ -299,7 +290,7 @@ class SqliteWriter:
         taken = []
         for offset, ident, key, body in rows:
             known = self._recent.pop(offset, None)
-            fact = known if known is not None else read_fact(body)
+            fact = known if known is not None else fact_codec().read(body)
             taken.append(StoredFact(offset, ident, Hashlock(key), fact))
         return tuple(taken)
 
@@ -330,6 +321,19 @@ class SqliteWriter:
             ((key, codec.encode(state)) for key, state in snapshots.items()),
         )
         return tuple(events)
+
+    def rebuild(self, state: Swap, intents: Sequence[Intent]) -> None:
+        key = state.hashlock
+        execute = self.connection.execute
+        own = f"{key.hex()}:"
+        execute("DELETE FROM intents WHERE id>=? AND id<?", (own, own + "\U0010ffff"))
+        for intent in intents:
+            execute("INSERT INTO intents VALUES (?, ?)", (intent.id, intent_codec().encode(intent)))
+        execute(
+            "INSERT INTO snapshots (key, body) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET body=excluded.body",
+            (key, swap_codec().encode(state)),
+        )
 
     def _stepped(self, stepped: Stepped, events: list[StoredEvent]) -> None:
         execute = self.connection.execute

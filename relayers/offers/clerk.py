@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from relayers.engine import EngineStopped, Quarantined
+from relayers.engine import EngineStopped
 from relayers.journal.port import JournalError
 from relayers.offers.dealing import Dealing
 from relayers.offers.desk import OfferDesk
 from relayers.offers.policy import Decision, Otherwise, decide, given_within_day
 from relayers.offers.refusal import TEMPORARY, OfferRefused
 from relayers.protocol.state import Phase, Role, Swap
+from relayers.quarantine import Quarantined
 
 Told = Callable[[Swap, str, str], None]
 """Told of each decision: the swap, what was decided (accepted, declined, left), and why."""

@@ -44,7 +44,7 @@ class Dealing:
         return typed_data.gateway_address(self.signer)
 
     def swap(self, hashlock: Hashlock) -> Swap:
-        """Raises OfferRefused (unknown_swap)."""
+        """Raises OfferRefused (unknown_swap), Quarantined."""
         swap = self.swaps.swap(hashlock)
         if swap is None:
             raise OfferRefused(

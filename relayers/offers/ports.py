@@ -34,7 +34,8 @@ class Swaps(Protocol):
     async def put(self, key: Hashlock, body: FactBody, fact_id: str) -> PutOutcome:
         """Returns when the fact is durable and consumed."""
 
-    def swap(self, key: Hashlock) -> Swap | None: ...
+    def swap(self, key: Hashlock) -> Swap | None:
+        """Raises Quarantined where there is such a swap, and it cannot be told where it stands."""
 
     def swaps(self) -> Iterable[Swap]: ...
 

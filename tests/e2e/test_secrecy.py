@@ -151,7 +151,7 @@ async def test_two_swaps_of_real_processes_leave_no_secret(tmp_path: Path) -> No
     swap_key = decrypt(initiator.key("swap").read_bytes(), passphrase, "swap").secret
     preimages = {}
     async with await SqliteJournal.open(initiator.folder / "journal.sqlite", INITIATOR) as journal:
-        for swap in await journal.snapshots():
+        for swap in (await journal.restore()).swaps:
             preimage = await LocalSwapKey(swap_key).preimage(swap.offer.salt)
             assert preimage.hashlock() == swap.hashlock
             preimages["0x" + swap.hashlock.hex()] = preimage.value

@@ -13,13 +13,14 @@ import pytest
 
 from adapters.model import Head
 from relayers import engine as engine_module
-from relayers.engine import Engine, EngineStopped, Quarantined
+from relayers.engine import Engine, EngineStopped
 from relayers.journal.memory import MemoryJournal, MemoryStore
 from relayers.journal.port import Answer, FactEntry, Journal
 from relayers.journal.sqlite import SqliteJournal
 from relayers.protocol.facts import OfferMade, Woken
 from relayers.protocol.state import Ignored, Phase
 from relayers.protocol.swap import step
+from relayers.quarantine import NotHeld, Quarantine, Quarantined
 from tests.relayers.journal.journals import A, B, key_of, life
 from tests.relayers.virtual_time import START, clock, run
 
@@ -156,12 +157,15 @@ def test_a_fact_that_cannot_be_processed_holds_its_swap_alone(
             with pytest.raises(Quarantined):
                 await engine.put(bad.key, Woken(2), "refused at once")
         async with running(await journal()) as engine:
-            held = engine.quarantined()[bad.key]
-            assert [one.fact.id for one in held] == ["bad", "later"]
-            assert not await engine.replay(bad.key)
-            assert [one.fact.id for one in engine.quarantined()[bad.key]] == ["bad", "later"]
+            assert ids(engine.quarantined()[bad.key]) == ["bad", "later"]
+            again = await engine.replay(bad.key)
+            assert again is not None
+            assert "ZeroDivisionError" in again.reason
+            assert again == engine.quarantined()[bad.key]
+            assert ids(again) == ["bad", "later"]
             monkeypatch.setattr(engine_module, "step", step)
-            assert await engine.replay(bad.key)
+            assert await engine.replay(bad.key) is None
+            assert await engine.replay(bad.key) is None, "once more changes nothing"
             swap = engine.swap(bad.key)
             assert swap is not None
             assert swap.phase is Phase.OFFERED
@@ -174,7 +178,9 @@ def test_a_fact_that_cannot_be_processed_holds_its_swap_alone(
     run(main(), patience=0.02 if kind == "sqlite" else 0.0)
 
 
-def test_a_held_fact_can_be_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_held_fact_can_be_dropped_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def main() -> None:
         store = MemoryStore()
         bad = offer_of(0, 1000)
@@ -182,11 +188,43 @@ def test_a_held_fact_can_be_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
         async with running(MemoryJournal(store)) as engine:
             with pytest.raises(Quarantined):
                 await engine.put(bad.key, bad.body, "bad")
-            assert await engine.drop(bad.key, "an operator's reason")
+            await engine.observe(head(START), [FactEntry("later", bad.key, Woken(1))])
+            first, second = (one.fact.offset for one in engine.quarantined()[bad.key].facts)
+            with pytest.raises(NotHeld, match=f"waits behind fact {first}"):
+                await engine.drop(bad.key, second, "the wrong one")
+            with pytest.raises(NotHeld, match="is not held"):
+                await engine.drop(key_of(1), first, "the wrong swap")
+            assert ids(engine.quarantined()[bad.key]) == ["bad", "later"]
+            assert await engine.drop(bad.key, first, "an operator's reason") is None
             assert engine.quarantined() == {}
-            with pytest.raises(KeyError):
-                await engine.drop(bad.key, "again")
+            with pytest.raises(NotHeld, match="no longer"):
+                await engine.drop(bad.key, first, "again")
         assert store.held == {}
+
+    run(main())
+
+
+def test_an_operator_who_goes_away_leaves_engine_and_journal_at_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        bad = offer_of(0, 1000)
+        monkeypatch.setattr(engine_module, "step", _failing(0))
+        async with running(MemoryJournal(store)) as engine:
+            with pytest.raises(Quarantined):
+                await engine.put(bad.key, bad.body, "bad")
+            monkeypatch.setattr(engine_module, "step", step)
+            async with engine._stepping:  # the engine is in the middle of a batch
+                asking = asyncio.create_task(engine.replay(bad.key))
+                await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            await asyncio.sleep(0.1)
+            assert engine.quarantined() == {}
+            assert engine.swap(bad.key) == store.swaps[bad.key]
+        with pytest.raises(EngineStopped):
+            await engine.replay(bad.key)
 
     run(main())
 
@@ -273,6 +311,10 @@ def test_a_freeze_is_kept_over_a_restart_and_lifted_by_word_only() -> None:
             assert engine.views()[A].frozen is None
 
     run(main())
+
+
+def ids(quarantine: Quarantine) -> list[str]:
+    return [one.fact.id for one in quarantine.facts]
 
 
 def phase(engine: Engine, entry: FactEntry) -> Phase | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -50,8 +52,8 @@ Opener = Callable[[], Awaitable[Journal]]
 """Opens the journal again on what it left behind."""
 
 
-def memory_opener() -> Opener:
-    store = MemoryStore()
+def memory_opener(store: MemoryStore | None = None) -> Opener:
+    store = store if store is not None else MemoryStore()
 
     async def opener() -> Journal:
         return MemoryJournal(store)
@@ -64,6 +66,46 @@ def sqlite_opener(folder: Path) -> Opener:
         return await SqliteJournal.open(folder / "journal.db", OWNER)
 
     return opener
+
+
+Damage = Callable[[str, bytes], None]
+"""Makes what is stored of swap ``key`` unreadable while the journal is closed: ``what`` is
+"snapshot", "intent" or "event"."""
+
+
+def memory_damage(store: MemoryStore) -> Damage:
+    def damage(what: str, key: bytes) -> None:
+        unreadable = Unreadable("a stored value cannot be read")
+        match what:
+            case "snapshot":
+                store.swaps[Hashlock(key)] = unreadable
+            case "intent":
+                ident = next(one for one in store.intents if one.startswith(key.hex()))
+                store.intents[ident] = unreadable
+            case _:
+                raise ValueError(what)
+
+    return damage
+
+
+def sqlite_damage(path: Path, body: bytes | None = None) -> Damage:
+    """``body``: what stands there instead; None: the record without its last byte."""
+
+    def damage(what: str, key: bytes) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            match what:
+                case "snapshot" | "event":
+                    table, where, value = f"{what}s", "key=?", key
+                case "intent":
+                    table, where, value = "intents", "id GLOB ?", f"{key.hex()}:*"
+                case _:
+                    raise ValueError(what)
+            content = "substr(body, 1, length(body) - 1)" if body is None else "?"
+            given = (value,) if body is None else (body, value)
+            done = connection.execute(f"UPDATE {table} SET body={content} WHERE {where}", given)
+            assert done.rowcount
+
+    return damage
 
 
 def at(clock: int = NOW, frozen: str | None = None) -> At:

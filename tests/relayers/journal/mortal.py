@@ -59,7 +59,7 @@ async def main() -> None:
         sys.stdout.flush()
         await asyncio.Event().wait()
     entries: list[FactEntry] = life()
-    swaps = {swap.hashlock: swap for swap in await journal.snapshots()}
+    swaps = {swap.hashlock: swap for swap in (await journal.restore()).swaps}
     waiting = len(entries) - len(await journal.history(entries[0].key))
     for number, entry in enumerate(entries):
         fate.at("before append")

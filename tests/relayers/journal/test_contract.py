@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.model import Hashlock
+from relayers.journal.memory import MemoryStore
 from relayers.journal.port import (
     Answer,
     Appended,
@@ -26,13 +27,16 @@ from tests.relayers.journal.journals import (
     NOW,
     A,
     B,
+    Damage,
     Opener,
     at,
     consume,
     cursor,
     key_of,
     life,
+    memory_damage,
     memory_opener,
+    sqlite_damage,
     sqlite_opener,
     stepped,
 )
@@ -40,9 +44,21 @@ from tests.relayers.journal.journals import (
 NEW, STORED, DONE = Appended(True, False), Appended(False, False), Appended(False, True)
 
 
+Place = tuple[Opener, Damage]
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    return memory_opener() if request.param == "memory" else sqlite_opener(tmp_path)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where a journal is kept: how it is opened, and how a record of it is damaged."""
+    if request.param == "memory":
+        store = MemoryStore()
+        return memory_opener(store), memory_damage(store)
+    return sqlite_opener(tmp_path), sqlite_damage(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def opener(place: Place) -> Opener:
+    return place[0]
 
 
 @pytest.fixture
@@ -105,7 +121,7 @@ async def test_a_retraction_lets_the_same_event_come_again(journal: Journal) -> 
 async def test_taking_waits_until_there_is_something(journal: Journal) -> None:
     taking = asyncio.create_task(journal.take(10))
     # A second reader of the queue of requests: when it is answered, the first one has waited.
-    await journal.snapshots()
+    await journal.restore()
     assert not taking.done()
     await journal.append([woken("one")])
     assert ids(await taking) == ["one"]
@@ -131,14 +147,14 @@ async def test_a_move_is_written_whole(opener: Opener) -> None:
     swaps: dict[Hashlock, Swap] = {}
     for _ in life():
         (done,) = await consume(journal, swaps, 1)
-        expected = {intent.id for intent in await journal.intents()}
+        expected = {intent.id for intent in (await journal.restore()).intents}
         await journal.close()
         journal = await opener()
-        assert await journal.snapshots() == tuple(swaps.values())
-        assert {intent.id for intent in await journal.intents()} == expected
+        assert (await journal.restore()).swaps == tuple(swaps.values())
+        assert {intent.id for intent in (await journal.restore()).intents} == expected
         assert set(done.move.closed).isdisjoint(expected)
-    assert (await journal.snapshots())[0].phase is Phase.COMPLETED
-    assert await journal.intents() == ()
+    assert (await journal.restore()).swaps[0].phase is Phase.COMPLETED
+    assert (await journal.restore()).intents == ()
     await journal.close()
 
 
@@ -151,8 +167,8 @@ async def test_a_batch_leaves_what_single_commits_leave(journal: Journal) -> Non
         [stepped(fact, many, at(NOW + n)) for n, fact in enumerate(await journal.take(100))]
     )
     await consume(other, one, len(life()))
-    assert await journal.snapshots() == await other.snapshots()
-    assert await journal.intents() == await other.intents()
+    assert (await journal.restore()).swaps == (await other.restore()).swaps
+    assert (await journal.restore()).intents == (await other.restore()).intents
     assert [event.event for event in await journal.events(0, 99)] == [
         event.event for event in await other.events(0, 99)
     ]
@@ -167,7 +183,7 @@ async def test_a_history_steps_to_the_snapshot_exactly(opener: Opener) -> None:
     await consume(journal, swaps, len(entries))
     await journal.close()
     journal = await opener()
-    snapshots = {swap.hashlock: swap for swap in await journal.snapshots()}
+    snapshots = {swap.hashlock: swap for swap in (await journal.restore()).swaps}
     for number in (0, 1):
         state: Swap | None = None
         for taken in await journal.history(key_of(number)):
@@ -186,7 +202,7 @@ async def test_facts_of_no_swap_leave_no_trace(journal: Journal) -> None:
     (done,) = await consume(journal, {}, 1)
     assert done.move.ignored is Ignored.NO_SWAP
     assert await journal.history(key_of(9)) == ()
-    assert await journal.snapshots() == ()
+    assert (await journal.restore()).swaps == ()
     # And yet its place is not taken again: what follows is still taken up once.
     await journal.append([woken("next", 9)])
     assert ids(await journal.take(10)) == ["next"]
@@ -248,9 +264,51 @@ async def test_quarantine_holds_facts_until_they_are_stepped_or_dropped(opener: 
     swaps: dict[Hashlock, Swap] = {}
     await journal.commit([stepped(held[0].fact, swaps, at()), Dropped(held[1].fact, "no use")])
     assert await journal.held() == held[2:]
-    assert await journal.snapshots() == tuple(swaps.values())
+    assert (await journal.restore()).swaps == tuple(swaps.values())
     await journal.append([woken("next")])
     assert ids(await journal.take(10)) == ["next"]
+    await journal.close()
+
+
+@pytest.mark.parametrize("what", ["snapshot", "intent"])
+async def test_what_cannot_be_read_of_one_swap_hides_no_other(place: Place, what: str) -> None:
+    opener, damage = place
+    journal = await opener()
+    # So far that each has an open intent: the lock.
+    await journal.append([entry for number in range(3) for entry in life(number)[:2]])
+    swaps: dict[Hashlock, Swap] = {}
+    await consume(journal, swaps, 6)
+    whole = await journal.restore()
+    assert whole.unreadable == ()
+    await journal.close()
+    damage(what, key_of(1))
+    journal = await opener()
+    restored = await journal.restore()
+    assert {swap.hashlock for swap in restored.swaps} == {key_of(0), key_of(2)}
+    assert set(restored.intents) == {
+        intent for intent in whole.intents if not intent.id.startswith(key_of(1).hex())
+    }
+    (unreadable,) = restored.unreadable
+    assert unreadable.key == key_of(1)
+    assert "cannot be read" in unreadable.reason
+    assert len(await journal.history(key_of(1))) == 2
+    # Its facts are held as any other's are, and it stays what it is.
+    await journal.append(life(1)[2:3])
+    (fact,) = await journal.take(10)
+    await journal.commit([Held(fact, "it waits")])
+    await journal.close()
+    journal = await opener()
+    assert await journal.restore() == restored
+    assert [one.fact.id for one in await journal.held()] == [fact.id]
+    own = [intent for intent in whole.intents if intent.id.startswith(key_of(1).hex())]
+    assert own
+    await journal.rebuild(swaps[key_of(1)], own)
+    await journal.close()
+    journal = await opener()
+    mended = await journal.restore()
+    assert mended.unreadable == ()
+    assert set(mended.swaps) == set(swaps.values())
+    assert set(mended.intents) == set(whole.intents)
     await journal.close()
 
 

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from relayers.journal.sqlite import SqliteJournal
 from relayers.protocol.facts import Fact, Woken
 from relayers.protocol.state import Swap
 from relayers.protocol.swap import step
-from tests.relayers.journal.journals import OWNER, consume, cursor, key_of, life
+from tests.relayers.journal.journals import OWNER, consume, cursor, key_of, life, sqlite_damage
 
 
 async def _written(path: Path) -> bytes:
@@ -134,6 +135,81 @@ async def test_a_fact_of_a_newer_program_is_taken_as_unreadable(tmp_path: Path) 
         assert second.body == life()[1].body
         await journal.commit([Held(first, first.body.reason)])
         assert (await journal.held())[0].fact == first
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (None, "its JSON is not valid"),
+        (b"", "not a record of this program"),
+        (b"\xff\xfe", "not a record of this program"),
+        (b'{"v":9,"kind":"swap","body":{}}', "schema version 9"),
+        (b'{"v":1,"kind":"offer_made","body":{}}', "unknown kind"),
+        (b'{"v":1,"kind":"swap","body":{"phase":"dreaming"}}', "is not valid"),
+    ],
+)
+async def test_a_snapshot_that_cannot_be_read_says_why_and_the_others_are_restored(
+    body: bytes | None, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        await journal.append([life(0)[0], life(1)[0]])
+        await consume(journal, {}, 2)
+    sqlite_damage(path, body)("snapshot", key_of(0))
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        restored = await journal.restore()
+        assert [swap.hashlock for swap in restored.swaps] == [key_of(1)]
+        (unreadable,) = restored.unreadable
+        assert unreadable.key == key_of(0)
+        assert words in unreadable.reason
+
+
+async def test_a_snapshot_of_another_swap_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        await journal.append([life(0)[0], life(1)[0]])
+        await consume(journal, {}, 2)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE snapshots SET body=(SELECT body FROM snapshots WHERE key=?) WHERE key=?",
+            (key_of(1), key_of(0)),
+        )
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        restored = await journal.restore()
+        assert [swap.hashlock for swap in restored.swaps] == [key_of(1)]
+        assert "is of another swap" in restored.unreadable[0].reason
+
+
+async def test_an_intent_without_its_snapshot_is_not_acted_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        await journal.append(life(0)[:1])
+        await consume(journal, {}, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM snapshots")
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        restored = await journal.restore()
+        assert restored.intents == ()
+        assert "no snapshot of its swap" in restored.unreadable[0].reason
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE intents SET id='nobody:lock'")
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        with pytest.raises(JournalCorrupt, match="names no swap"):
+            await journal.restore()
+
+
+async def test_an_event_that_cannot_be_read_stands_in_for_itself_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        await journal.append([life(0)[0], life(1)[0]])
+        await consume(journal, {}, 2)
+        before = await journal.events(0, 10)
+    sqlite_damage(path)("event", key_of(0))
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        after = await journal.events(0, 10)
+    assert [event.number for event in after] == [event.number for event in before]
+    assert [event.event.kind for event in after] == ["unreadable", "offered"]
+    assert after[1] == before[1]
 
 
 async def test_a_full_disk_changes_nothing_and_is_said(tmp_path: Path) -> None:
@@ -270,10 +346,10 @@ async def test_a_process_killed_at_any_boundary_leaves_a_whole_move_or_none(
     async with await SqliteJournal.open(path, OWNER) as journal:
         assert await _consistent(journal) == len(life())
         expected: dict[Hashlock, Swap] = {}
-        for swap in await journal.snapshots():
+        for swap in (await journal.restore()).swaps:
             expected[swap.hashlock] = swap
         assert [swap.phase for swap in expected.values()] == ["completed"]
-        assert await journal.intents() == ()
+        assert (await journal.restore()).intents == ()
         assert len(await journal.events(0, 1000)) > 5
 
 
@@ -289,8 +365,8 @@ async def _consistent(journal: SqliteJournal) -> int:
         intents -= set(move.closed)
         intents |= {intent.id for intent in move.intents}
         events.extend(move.events)
-    assert await journal.snapshots() == (() if state is None else (state,))
-    assert {intent.id for intent in await journal.intents()} == intents
+    assert (await journal.restore()).swaps == (() if state is None else (state,))
+    assert {intent.id for intent in (await journal.restore()).intents} == intents
     assert [event.event for event in await journal.events(0, 1000)] == events
     return len(history)
 
