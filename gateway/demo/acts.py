@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.model import LockState, LockTerms, Preimage
-from gateway.demo.board import Run
+from gateway.demo.board import PAIRS, Run
 from gateway.demo.cheat import Instead, false_terms
-from gateway.demo.scenarios import Flaw, Outcome
+from gateway.demo.scenarios import Flaw, Outcome, flaws_of
 from gateway.demo.stage import ENDS, Amounts, KnownLock, Stage
 from relayers.protocol import timelocks
 from relayers.protocol.offer import Offer, OfferedLeg, terms_a, terms_b
@@ -84,11 +84,9 @@ async def initiator_silent(stage: Stage, run: Run) -> Result:
 
 async def wrong_lock(stage: Stage, run: Run) -> Result:
     """gamma cheats twice: it answers alpha's lock with a false one, and begins one with beta."""
-    flaws = list(Flaw)
-    at = random.Random(f"{stage.board.seed}/{run.scenario}/{run.pair}").randrange(len(flaws))  # noqa: S311
+    false = flaws_of(stage.board.seed, PAIRS.index(run.pair))
     answered, begun = await asyncio.gather(
-        _false_answer(stage, run, flaws[at]),
-        _false_beginning(stage, run, flaws[(at + 2) % len(flaws)]),
+        _false_answer(stage, run, false.answer), _false_beginning(stage, run, false.beginning)
     )
     locks = [*answered.locks, *begun.locks]
     right = answered.outcome is begun.outcome is Outcome.NOTHING_LOST

@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import permutations
+
+from gateway.devnet.ledgers import LEDGERS
 
 LOG_LINES = 400
 
@@ -30,6 +33,10 @@ class Pair:
     @property
     def arrow(self) -> str:
         return f"{self.a} → {self.b}"
+
+
+PAIRS = tuple(Pair(a, b) for a, b in permutations(LEDGERS, 2))
+"""All that there are."""
 
 
 @dataclass(slots=True)

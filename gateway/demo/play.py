@@ -13,14 +13,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.spi import AdapterError
 from gateway.cli.answers import Failed, console
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
-from gateway.demo.board import Board, Holding, Pair, Progress, Run, as_json
+from gateway.demo.board import PAIRS, Board, Holding, Pair, Progress, Run, as_json
 from gateway.demo.scenarios import (
     CRASH,
     HAPPY,
@@ -93,11 +92,10 @@ def _scenarios(names: Sequence[str] | None) -> list[str]:
 
 
 def _pairs(texts: Sequence[str] | None) -> list[Pair]:
-    known = [Pair(a, b) for a, b in permutations(LEDGERS, 2)]
     for text in texts or ():
-        if text not in [str(pair) for pair in known]:
-            raise Failed(f"--pair: {text!r} is none of {', '.join(map(str, known))}")
-    return [pair for pair in known if not texts or str(pair) in texts]
+        if text not in [str(pair) for pair in PAIRS]:
+            raise Failed(f"--pair: {text!r} is none of {', '.join(map(str, PAIRS))}")
+    return [pair for pair in PAIRS if not texts or str(pair) in texts]
 
 
 @contextmanager

@@ -65,3 +65,19 @@ class Flaw(StrEnum):
     HASHLOCK = "another hash"
     DEADLINE = "too short a deadline"
     RECIPIENT = "another recipient"
+
+
+@dataclass(frozen=True, slots=True)
+class Flaws:
+    """What is false with the lock that answers an honest one, and with the one that begins."""
+
+    answer: Flaw
+    beginning: Flaw
+
+
+def flaws_of(seed: int, place: int) -> Flaws:
+    """Of the pair at this place among all of them: so, all pairs together show every flaw in both
+    halves, whatever the seed."""
+    flaws = list(Flaw)
+    at = seed + place
+    return Flaws(flaws[at % len(flaws)], flaws[(at + 2) % len(flaws)])
