@@ -241,6 +241,7 @@ async def open_gateway(
         workers: dict[str, Callable[[], Awaitable[None]]] = {
             "engine": engine.run,
             "chains": doors.run,
+            "audit": audit.run,
         }
         for door, credential in zip(doors, credentials, strict=True):
             workers[f"watcher of {door.name}"] = served(door, credential)

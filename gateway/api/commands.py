@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
-from gateway.api.problems import problem_of
+from starlette.exceptions import HTTPException
+
+from adapters.model import InvalidValue
+from adapters.spi import AdapterError
+from gateway.api.problems import ProblemError, problem_of
 from gateway.services import Services, hashlock_of
-from relayers.offers.refusal import Refusal
+from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.protocol.state import Swap
+from relayers.quarantine import Quarantined
 
 T = TypeVar("T")
 
-UNAUDITED: Final = frozenset(
+UNSIGNED: Final = frozenset(
     {
         Refusal.INVALID_VALUE,
         Refusal.UNKNOWN_PEER,
@@ -20,34 +25,55 @@ UNAUDITED: Final = frozenset(
         Refusal.NOT_ADDRESSED_TO_US,
         Refusal.VERSION_UNSUPPORTED,
         Refusal.SIGNATURE_INVALID,
-        Refusal.OFFER_KNOWN,
-        Refusal.ACCEPTANCE_KNOWN,
-        Refusal.TOO_MANY_OFFERS,
     }
 )
-"""Refusals of messages that no peer was shown to have signed, and of what a peer sends again or too
-often. They are counted and not audited: whoever reaches the listener could fill the disk."""
+"""Refusals of messages that no peer was shown to have signed. They are counted and not audited: the
+names in them are whatever a stranger chose."""
 
 
 async def carried_out(
-    services: Services, actor: str, command: str, work: Awaitable[T], swap: str = ""
+    services: Services,
+    actor: str,
+    command: str,
+    work: Awaitable[T],
+    swap: str = "",
+    detail: str = "",
 ) -> T:
     """The result of the work; its outcome goes to the audit log and the metrics first. A peer's
-    message that changed nothing, a second try, is only counted."""
+    message that changed nothing, a second try, is only counted; its refusals that changed nothing
+    get a bounded number of lines. ``detail``: what the user said of it."""
     kind = actor.partition(":")[0]
-    before = services.engine.swap(hashlock_of(swap)) if kind == "peer" else None
+    try:
+        before = services.engine.swap(hashlock_of(swap)) if kind == "peer" else None
+    except Quarantined:
+        before = None
     try:
         result = await work
     except Exception as error:
         problem = problem_of(error)
-        if kind != "peer" or problem.code not in UNAUDITED:
+        if kind != "peer" or _changed_something(error):
             services.audit.write(actor, command, problem.code, swap=swap, detail=problem.detail)
+        elif problem.code not in UNSIGNED:
+            services.audit.write_bounded(
+                actor, command, problem.code, swap=swap, detail=problem.detail
+            )
         services.metrics.commands.labels(kind, command, problem.code).inc()
         raise
     if not swap:
         state = getattr(result, "swap", result)
         swap = "0x" + state.hashlock.hex() if isinstance(state, Swap) else ""
     if before is None or result != before:
-        services.audit.write(actor, command, "done", swap=swap)
+        services.audit.write(actor, command, "done", swap=swap, detail=detail)
     services.metrics.commands.labels(kind, command, "done").inc()
     return result
+
+
+def _changed_something(error: Exception) -> bool:
+    """Whether more than nothing may have been done before it was raised; true where in doubt."""
+    match error:
+        case Quarantined():
+            return error.stored
+        case OfferRefused() | ProblemError() | InvalidValue() | AdapterError() | HTTPException():
+            return False
+        case _:
+            return True
