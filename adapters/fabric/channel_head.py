@@ -14,9 +14,8 @@ enough to make a head look fresh, and none that they can do without can hold its
 wait for that time. One that is ahead is named by ``obstacles``, which only the reveal heeds.
 
 Not covered: if the orderers serve nobody, or all peers that are asked are cut off from them alike,
-all are level and nothing can be committed. That is a breach of I, which nothing shows on a channel
-without traffic; nor is a block's signature of the orderers checked: the own peer has done that, and
-what the others say is only compared with it.
+all are level and nothing can be committed: see ``ordering_proof``. Nor is a block's signature of
+the orderers checked: the own peer has done that, and what the others say is only compared with it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from adapters.fabric.chaincode.holdings import MAX_PARTS
 from adapters.fabric.channel_head import ChannelHead
 from adapters.fabric.diagnosis import Diagnosis
 from adapters.fabric.endorsers import PEERS_CHOICE, Endorsers
-from adapters.fabric.errors import commit_error, without_preimage
+from adapters.fabric.errors import without_preimage
 from adapters.fabric.event_stream import EventStream
 from adapters.fabric.gateway import Gateway
 from adapters.fabric.identity import Identity, NotAnIdentity, identity_of
@@ -38,6 +38,7 @@ from adapters.fabric.lock_codec import ASSET, TOKEN, Garbage, LockCodec
 from adapters.fabric.reservations import Choice, Reservations
 from adapters.fabric.settings import FabricSettings
 from adapters.fabric.setup import ChaincodeSetup, read_setup
+from adapters.fabric.submitter import Submitter
 from adapters.model import (
     AccountId,
     Action,
@@ -72,10 +73,8 @@ from adapters.spi import (
     Rejected,
     RejectionReason,
     Unavailable,
-    Unknown,
 )
 
-_COMMITTED = "VALID"
 _WANTED_HOLDINGS = MAX_PARTS
 """So many holdings an account is brought to: as many of its own moves can be in flight at once."""
 
@@ -120,6 +119,7 @@ class FabricAdapter:
             fee_asset=None,
         )
         self._head = ChannelHead(name, settings, self._profile.stale_after, gateway)
+        self._submitter = Submitter(name, settings, self._profile.stale_after, gateway)
 
     async def check(self) -> None:
         """That channel, chaincode and bounds are those of the settings. Raises Misconfigured,
@@ -311,7 +311,7 @@ class FabricAdapter:
             str(terms.deadline),
         )
         if terms.asset.namespace == TOKEN:
-            return await self._send(identity, (*words, "[]", "1"), self._clock())
+            return await self._submitter.send(identity, (*words, "[]", "1"), self._clock())
 
         async def choose(excluded: Collection[str]) -> Choice:
             return await self._holdings(terms, excluded)
@@ -323,7 +323,7 @@ class FabricAdapter:
                 json.dumps(list(chosen.names)),
                 str(min(max(parts, 1), MAX_PARTS)),
             )
-            return await self._send(
+            return await self._submitter.send(
                 identity, (*words, *spend), self._clock(), reserved.mark_sent, reserved.mark_settled
             )
 
@@ -366,7 +366,9 @@ class FabricAdapter:
         versions. What it lost to is the lock's end: the chain's answer to another try is known."""
         organisations = await self._endorsers_of(lock_id, claims=words[0] == "claim")
         try:
-            submission = await self._send(identity, words, timestamp, organisations=organisations)
+            submission = await self._submitter.send(
+                identity, words, timestamp, organisations=organisations
+            )
         except Unavailable:
             # also what a peer says that finds no endorser of an organisation it is told to ask
             self._endorsers.failed(lock_id)
@@ -421,37 +423,6 @@ class FabricAdapter:
             return ()
         return (self._codec.asset_text(terms.asset).removeprefix(f"{TOKEN}:"),)
 
-    async def _send(
-        self,
-        identity: Identity,
-        words: Sequence[str],
-        timestamp: int,
-        sent: Callable[[], None] = lambda: None,
-        settled: Callable[[], None] = lambda: None,
-        organisations: Sequence[str] = PEERS_CHOICE,
-    ) -> Submission:
-        proposal, envelope = await self._gateway.endorse(
-            identity, self._settings.chaincode, words, timestamp, organisations
-        )
-        sent()
-        try:
-            await self._gateway.submit(identity, proposal, envelope)
-        except (NotSent, Rejected):
-            settled()
-            raise
-        within = max(self._settings.inclusion, 1)
-        try:
-            code = await self._gateway.commit_status(proposal.transaction, within)
-        except AdapterError as error:
-            raise Unknown(
-                f"{self._name}: transaction {proposal.transaction} was ordered, but its commit "
-                f"was not seen within {within} s: {error}"
-            ) from error
-        settled()
-        if code != _COMMITTED:
-            raise commit_error(self._name, proposal.transaction, code)
-        return Submission(proposal.transaction)
-
     async def objections(self, terms: LockTerms) -> Sequence[str]:
         try:
             self._codec.lock_id(terms)
@@ -485,7 +456,28 @@ class FabricAdapter:
         ends = load_pem_x509_certificate(identity.certificate).not_valid_after_utc.timestamp()
         if self._clock() >= ends * NANOSECONDS:
             return [f"the certificate of {credential.account} has ended: have a new one issued"]
-        return await self._head.obstacles()
+        found = list(await self._head.obstacles())
+        if not found:
+            objection = await self._submitter.ordering.objection(
+                lambda: self._touch(identity, lock_id)
+            )
+            found += [objection] if objection is not None else []
+        return found
+
+    async def _touch(self, identity: Identity, lock_id: LockId) -> None:
+        """Commits a transaction that reads the lock and changes nothing, endorsed by those who
+        would be asked to endorse the claim."""
+        organisations = await self._endorsers_of(lock_id, claims=True)
+        try:
+            await self._submitter.send(
+                identity,
+                ("lock_record", lock_id.hex()),
+                self._clock(),
+                organisations=organisations,
+            )
+        except (NotSent, Rejected, Unavailable):
+            self._endorsers.failed(lock_id)
+            raise
 
     # --- for operators -----------------------------------------------------------------------
 

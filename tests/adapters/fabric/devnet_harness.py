@@ -45,11 +45,21 @@ class DevnetHarness(Harness):
 
     async def restart(self) -> None:
         """The network, killed; its chaincodes stay."""
-        (spec,) = (spec for spec in self._devnet.processes() if "network" in spec.name)
-        self._processes[spec.name].kill()
-        await asyncio.to_thread(self._processes[spec.name].wait)
-        self._start(spec)
+        await self.kill_network()
+        await self.start_network()
+
+    async def kill_network(self) -> None:
+        process = self._processes[self._network().name]
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+    async def start_network(self) -> None:
+        self._start(self._network())
         await self._devnet.ready()
+
+    def _network(self) -> ProcessSpec:
+        (spec,) = (spec for spec in self._devnet.processes() if "network" in spec.name)
+        return spec
 
     def _start(self, spec: ProcessSpec) -> None:
         with (self._folder / f"{spec.name}.log").open("ab") as log:
