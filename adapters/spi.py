@@ -204,6 +204,21 @@ class Adapter(Protocol):
         ordering service) has taken it, not when it is final. Raises Rejected, NotSent, Unknown.
         """
 
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        """Sees to it, as far as the chain lets it, that a lock which was submitted and is in no
+        block does not go out any more: it is handed in by nobody's later submission, and what its
+        transaction would have used up (a nonce, a sequence number) is used up by one that moves no
+        asset. True where nothing is left to do: no transaction of this lock, nor one that takes
+        its place, is known to wait.
+
+        The chain is the authority: a lock that is in a block stays what it is, and ``lookup`` tells
+        of it. A copy of the transaction on a node that cannot be reached may still come in. May be
+        called again, also for a lock that was never submitted, and after a restart, of which it is
+        to make the best: what the node still shows of the lock counts as submitted. Only locks are
+        ever abandoned: a claim or a refund is always wanted. To submit the lock again is to want it
+        again. Raises Rejected where the credential's account is not the sender, NotSent.
+        """
+
     async def objections(self, terms: LockTerms) -> Sequence[str]:
         """Why this chain should not hold this lock: sentences for people; empty where all is well.
 

@@ -112,7 +112,10 @@ class ChainErrands:
             stale = None
         if refusal is not None:
             if intent.id in self._maybe_sent:
-                # It may still land: the deadline decides, not we.
+                # It may still land, which would be too late to be of use: it is called off. Once
+                # nothing of it is left, and the next look finds no lock, it was refused in time.
+                if await adapter.abandon(intent.terms, credential):
+                    self._maybe_sent.discard(intent.id)
                 return Pause(bounds.inclusion + 1)
             await self._tell(intent, Refused(intent.id, False, refusal))
             return _watch(adapter)

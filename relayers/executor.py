@@ -4,6 +4,10 @@ Each open intent is one owned task that tries, waits, and asks the chain before 
 acts on a chain is one signer, and each signer has one writer at a time. What a try came to is told
 to the engine as a fact; that it succeeded is told by the chain, through the watcher. How each kind
 is carried out stands in ``chain_errands.py``; messages to other gateways go through a port.
+
+An intent to lock that is closed before the lock is there for good leaves a task behind, which sees
+to it that the lock does not go out late (``abandonment.py``). Claims and refunds leave none: what
+they do is always wanted.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
-from adapters.model import AccountId, ChainId, Hashlock, Preimage
+from adapters.model import AccountId, ChainId, Hashlock, LockId, Preimage
 from adapters.spi import Adapter, AdapterError, Credential, Rejected, Unavailable
+from relayers.abandonment import Abandonment, GivenUpLock, given_up
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause
 from relayers.clock import Clock
@@ -26,12 +31,14 @@ from relayers.journal.port import JournalError
 from relayers.protocol.facts import Delivered, FactBody, Refused
 from relayers.protocol.intents import (
     Intent,
+    Kind,
     SendAcceptance,
     SendDecline,
     SendOffer,
     SubmitClaim,
     SubmitLock,
     SubmitRefund,
+    intent_id,
 )
 from relayers.quarantine import Quarantined
 from relayers.signer_turns import SignerTurns, Urgency
@@ -39,6 +46,9 @@ from relayers.signer_turns import SignerTurns, Urgency
 _log = logging.getLogger(__name__)
 
 Message = SendOffer | SendAcceptance | SendDecline
+
+_OUT_OF_DATE = 24 * 3600
+"""Seconds after its deadline from which nobody need look after a lock that was given up."""
 
 
 class PeerMessenger(Protocol):
@@ -101,6 +111,7 @@ class Executor:
         }
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[str, IntentTry] = {}
+        self._abandoning: dict[LockId, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def add(self, chain: ChainId, post: Post) -> None:
@@ -123,9 +134,12 @@ class Executor:
                 self._engine.listen(self)
                 for intent in self._engine.intents():
                     self.opened(intent)
+                for swap in self._engine.swaps():
+                    self._give_up(swap.hashlock)
                 await asyncio.Event().wait()
         finally:
             self._group = None
+            self._abandoning.clear()
 
     # --- told by the engine ------------------------------------------------------------------
 
@@ -136,6 +150,10 @@ class Executor:
         running = self._tasks.pop(intent.id, None)
         if running is not None:
             running.cancel()
+        if isinstance(intent, SubmitLock):
+            abandoning = self._abandoning.pop(intent.lock_id, None)
+            if abandoning is not None:
+                abandoning.cancel()
         self._tries[intent.id] = IntentTry(intent, self._clock())
         task = self._group.create_task(self._carry(intent), name=f"intent {intent.id}")
         self._tasks[intent.id] = task
@@ -146,6 +164,57 @@ class Executor:
             task.cancel()
         self._tries.pop(intent, None)
         self._errands.forget(intent)
+        key = _key_of(intent)
+        if intent == intent_id(key, Kind.LOCK):
+            self._give_up(key, after=task)
+
+    # --- locks that were given up ------------------------------------------------------------
+
+    def _give_up(self, key: Hashlock, after: asyncio.Task[None] | None = None) -> None:
+        """Sees to the lock of this swap, if it was given up. ``after``: the task that carried it
+        out, which may be at it still."""
+        swap = self._engine.swap(key)
+        lock = given_up(swap) if swap is not None else None
+        if lock is None or self._group is None or self._out_of_date(lock):
+            return
+        running = self._abandoning.pop(lock.lock_id, None)
+        if running is not None:
+            running.cancel()
+        name = f"abandon {lock.lock_id.hex()}"
+        task = self._group.create_task(self._abandon(Abandonment(lock), after), name=name)
+        self._abandoning[lock.lock_id] = task
+
+    def _out_of_date(self, lock: GivenUpLock) -> bool:
+        return self._clock() >= lock.terms.deadline + _OUT_OF_DATE
+
+    async def _abandon(self, abandonment: Abandonment, after: asyncio.Task[None] | None) -> None:
+        lock, failures = abandonment.lock, 0
+        if after is not None:
+            await asyncio.wait([after])
+        while not self._out_of_date(lock):
+            try:
+                post = self._post(lock.terms.chain)
+                turns = self._signers[post.credential.account]
+                async with turns.turn(Urgency(1, lock.terms.deadline)):
+                    pause = await abandonment.look(post.adapter, post.credential)
+            except AdapterError as error:
+                failures += 1
+                pause = self._backoff.pause(failures)
+                _log.warning(
+                    "lock %s was given up, and cannot be called off: %s; trying again",
+                    lock.lock_id.hex(),
+                    error,
+                )
+            except Exception as error:  # noqa: BLE001 - one lock must not stop the others
+                failures += 1
+                pause = self._backoff.pause(failures)
+                _log.warning("%s in abandoning %s", type(error).__name__, lock.lock_id.hex())
+            else:
+                failures = 0
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+        self._abandoning.pop(lock.lock_id, None)
 
     # --- one intent --------------------------------------------------------------------------
 
@@ -245,9 +314,14 @@ class Executor:
 
     async def _put(self, intent: Intent, body: FactBody) -> Outcome:
         """Tells the engine. Each telling is a fact of its own."""
-        key = Hashlock(bytes.fromhex(intent.id.partition(":")[0]))
+        key = _key_of(intent.id)
         ident = f"{intent.id}/{type(body).__name__}/{self._clock()}/{next(self._numbers)}"
         return await self._engine.put(key, body, ident)
+
+
+def _key_of(intent: str) -> Hashlock:
+    """The swap's key, which an intent's id begins with."""
+    return Hashlock(bytes.fromhex(intent.partition(":")[0]))
 
 
 def _chain_of(intent: Intent) -> ChainId | None:

@@ -26,6 +26,7 @@ harness's ``margin``. A test that needs a hook or a capability which is not ther
 import pytest
 
 pytest.register_assert_rewrite(
+    "adapters.conformance.abandonment",
     "adapters.conformance.bench",
     "adapters.conformance.identity",
     "adapters.conformance.ledger",

@@ -1,5 +1,6 @@
 """The whole suite, to be imported in one line; see the package's docstring for how."""
 
+from adapters.conformance.abandonment import *  # noqa: F403
 from adapters.conformance.identity import *  # noqa: F403
 from adapters.conformance.ledger import *  # noqa: F403
 from adapters.conformance.refusals import *  # noqa: F403

@@ -10,6 +10,10 @@ Nothing here runs by itself. Each submission first looks after the account: whoe
 first in line, all that follow wait for it, so it is replaced once it has waited too long. What a
 node says of another call's transaction never fails the caller's own. Submitting an action again
 while its transaction waits does not make a second one, but pursues the first.
+
+A call that was abandoned is never handed in again. Its nonce is filled with an empty transfer of
+the account to itself, at the price of a replacement: what follows it can go on, and a node that
+still has the call drops it, or its copy is worth nothing once the nonce is used.
 """
 
 from __future__ import annotations
@@ -50,6 +54,10 @@ class Waiting:
     id: str
     since: float
     """The loop's time of the newest broadcast."""
+    unwanted: bool = False
+    """Its call was abandoned, and nothing else has its nonce yet."""
+    instead_of: Call | None = None
+    """The abandoned call whose nonce this one fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,54 @@ class Account:
             await self._broadcast(waiting, None)
             return signed.id
 
+    async def abandon(self, call: Call) -> bool:
+        """Fills the nonce of whatever transaction carries this call and is in no block. True where
+        none is known to wait, nor one that fills its nonce: there is nothing to fill any more.
+
+        From here on nobody's turn hands the call in again, though this turn may fail. Asking again
+        does no harm. Raises Unavailable, SigningFailed."""
+        async with self._turn:
+            # Marked before anything can fail; what is read back from the node is marked after it.
+            self._mark(call)
+            counts = await self._look_after()
+            if not any(call in (one.call, one.instead_of) for one in self._waiting.values()):
+                # After a restart: behind a gap, where a node keeps what must wait for another.
+                await self._rpc.run(lambda node: self._read_queued(node, call, counts))
+            self._mark(call)
+            for waiting in list(self._waiting.values()):
+                if waiting.unwanted and waiting.call == call:
+                    await self._fill(waiting, counts.market)
+            return not any(call in (one.call, one.instead_of) for one in self._waiting.values())
+
     # --- within one's turn ---------------------------------------------------------------------
+
+    def _mark(self, call: Call) -> None:
+        for nonce, waiting in self._waiting.items():
+            if waiting.call == call:
+                self._waiting[nonce] = replace(waiting, unwanted=True)
+
+    async def _fill(self, unwanted: Waiting, market: Market) -> None:
+        """Puts an empty transfer in the place of an abandoned call. Where it is not taken, the call
+        stays as it is, marked."""
+        # Where the cap or a price of zero leaves no room for a higher price, a node that has lost
+        # the call takes the transfer all the same.
+        price = pricing.raised(unwanted.fees, market, self._policy) or unwanted.fees
+        empty = Call(self.address, 0, b"")
+        # The gas of the call is enough for an empty transfer on every chain; the rest is not paid.
+        signed = await sign(
+            self._signer, self._chain_id, unwanted.nonce, unwanted.gas, price, empty
+        )
+        filling = Waiting(
+            unwanted.nonce,
+            empty,
+            unwanted.gas,
+            price,
+            signed,
+            signed.id,
+            self._now(),
+            instead_of=unwanted.call,
+        )
+        await self._broadcast(filling, unwanted)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -133,7 +188,9 @@ class Account:
         caller's own. If it fails, the caller's goes on: it is better sent and waiting than not."""
         stuck = waiting.nonce == counts.mined and self._has_waited(waiting)
         try:
-            if stuck or pricing.too_low(waiting.fees, counts.market):
+            if waiting.unwanted:
+                await self._fill(waiting, counts.market)
+            elif stuck or pricing.too_low(waiting.fees, counts.market):
                 await self._replace(waiting, counts.market)
             elif waiting.nonce == counts.known and waiting.signed is not None:
                 await self._again(waiting, counts.market)
@@ -172,23 +229,36 @@ class Account:
                 if refused.code != UNKNOWN_METHOD:
                     return
                 if pool is None:
-                    pool = await self._pool(node)
+                    pool = await self._pool(node, "pending")
                 found = pool.get(str(nonce))
             if found is not None:
                 self._waiting[nonce] = _read_waiting(found, nonce, self._now())
 
-    async def _pool(self, node: Node) -> Mapping[str, Any]:
-        """The node's own list of the account's transactions; empty where it does not give one."""
+    async def _read_queued(self, node: Node, call: Call, counts: _Counts) -> None:
+        for text, found in (await self._pool(node, "queued")).items():
+            nonce = int(text) if text.isdecimal() else 0
+            if nonce < counts.known or nonce in self._waiting:
+                continue
+            queued = _read_waiting(found, nonce, self._now())
+            if queued.call == call:
+                self._waiting[nonce] = queued
+
+    async def _pool(self, node: Node, group: str) -> Mapping[str, Any]:
+        """The node's own list of the account's transactions: those that wait for a block
+        (``pending``) or for another (``queued``). Empty where it does not give one."""
         try:
             content = await node.call("txpool_contentFrom", checksummed(self.address))
         except NodeRefused:
             return {}
-        return fields(fields(content, "the pool").get("pending", {}), "the pool")
+        return fields(fields(content, "the pool").get(group, {}), "the pool")
 
     async def _pursue(self, call: Call, counts: _Counts) -> str | None:
         waiting = next((sent for sent in self._waiting.values() if sent.call == call), None)
         if waiting is None:
             return None
+        if waiting.unwanted:
+            # Whoever submits it again wants it again.
+            waiting = self._waiting[waiting.nonce] = replace(waiting, unwanted=False)
         if self._has_waited(waiting):
             return await self._replace(waiting, counts.market)
         if waiting.signed is not None and waiting.nonce >= counts.known:

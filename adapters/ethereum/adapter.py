@@ -171,6 +171,9 @@ class EthereumAdapter:
     async def submit(self, action: Action, credential: Credential) -> Submission:
         return await self._submitter.submit(action, credential)
 
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        return await self._submitter.abandon(terms, credential)
+
     async def objections(self, terms: LockTerms) -> Sequence[str]:
         try:
             self.lock_id(terms)

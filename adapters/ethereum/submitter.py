@@ -84,6 +84,21 @@ class Submitter:
                 f"{self._profile.name}: the node refuses what it must be able to do: {refused}"
             ) from None
 
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        """See ``Adapter.abandon``. An approval that was sent for the lock stays: it moves nothing.
+
+        Raises Rejected, NotSent, Unavailable, Misconfigured, InvalidValue."""
+        account = self._account(credential)
+        self._own(terms, account)
+        try:
+            return await account.abandon(self._contract.lock(terms))
+        except SigningFailed as error:
+            raise NotSent(f"{self._profile.name}: cannot sign: {error}") from None
+        except NodeRefused as refused:
+            raise Unavailable(
+                f"{self._profile.name}: the node refuses what it must be able to do: {refused}"
+            ) from None
+
     def _account(self, credential: Credential) -> Account:
         address = self._ids.address_of(credential.account)
         if credential.signer.scheme is not Scheme.SECP256K1:
@@ -185,13 +200,18 @@ class Submitter:
             case _:
                 assert_never(record.state)
 
-    async def _lock(self, terms: LockTerms, account: Account) -> Call:
+    def _own(self, terms: LockTerms, account: Account) -> LockId:
+        """The id of a lock that is this account's to make. Raises Rejected, InvalidValue."""
         lock_id = self._ids.lock_id(terms)
         if self._ids.address_of(terms.sender, "sender") != account.address:
             raise self._rejected(
                 RejectionReason.NOT_AUTHORISED,
                 f"{checksummed(account.address)} cannot lock for {terms.sender.address}",
             )
+        return lock_id
+
+    async def _lock(self, terms: LockTerms, account: Account) -> Call:
+        lock_id = self._own(terms, account)
         record = await self._rpc.run(lambda node: self._records.lookup(node, lock_id))
         if record.state is not LockState.ABSENT:
             raise self._rejected(

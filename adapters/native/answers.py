@@ -80,6 +80,11 @@ def read_check(result: Any) -> CheckAnswer:
     )
 
 
+def read_waiting(result: Any) -> list[bytes]:
+    """The transactions that ``unconfirmed_txs`` shows."""
+    return [base64_bytes(raw) for raw in result["txs"] or []]
+
+
 def read_metas(result: Any, first: int, last: int) -> list[Meta]:
     """The blocks first..last, in rising order, from ``blockchain``."""
     metas = [_meta(entry) for entry in reversed(result["block_metas"])]

@@ -39,16 +39,14 @@ from adapters.model import (
     check_hashlock,
 )
 from adapters.native.answers import (
-    CheckAnswer,
     Meta,
     QueryAnswer,
     read_block,
-    read_check,
     read_info_height,
     read_metas,
     read_query,
 )
-from adapters.native.app.codes import CODESPACE, Code
+from adapters.native.app.codes import Code
 from adapters.native.app.genesis import NAMESPACE
 from adapters.native.app.locks import identify
 from adapters.native.app.names import LOCK_MODULE
@@ -70,28 +68,24 @@ from adapters.native.app.transaction import (
     OpenLock,
     Operation,
     RefundLock,
-    Unsigned,
     transaction_id,
 )
 from adapters.native.cometbft.block import base64_bytes, base64_text, int64
 from adapters.native.diagnosis import diagnose
-from adapters.native.errors import ALREADY_KNOWN, broadcast_failure, refusal
 from adapters.native.identity import verify_node
 from adapters.native.names import account_bytes, account_name, asset_name, asset_symbol
 from adapters.native.rpc_client import Implausible, Node, Parse, RpcClient, RpcFailure
-from adapters.native.sequences import SequenceBook, WindowFull
 from adapters.native.settings import NativeSettings
 from adapters.native.stream import EventStream, Place
+from adapters.native.submitter import Submitter
 from adapters.native.wakeups import Wakeups
 from adapters.spi import (
     Credential,
     Finding,
     Misconfigured,
-    NotSent,
     Rejected,
     RejectionReason,
     Scheme,
-    SigningFailed,
     Unavailable,
 )
 
@@ -115,7 +109,7 @@ class NativeAdapter:
         self._label = f"chain {name} ({chain})"
         self._client = RpcClient(self._label, settings.urls, settings.request_timeout, http)
         self._client.verify = self._verify
-        self._sequences = SequenceBook(self._pending_account)
+        self._submitter = Submitter(self._label, self._client, self._query)
         self._stream = EventStream(chain, self._client, self.head)
         self._genesis = b""
         self._highest = 0
@@ -257,13 +251,7 @@ class NativeAdapter:
         account = account_bytes(credential.account, self._chain)
         match action:
             case Lock(terms):
-                self.lock_id(terms)
-                if terms.sender != credential.account:
-                    raise Rejected(
-                        f"{self._label}: the lock's sender is {terms.sender}, "
-                        f"but the key speaks for {credential.account}",
-                        RejectionReason.NOT_AUTHORISED,
-                    )
+                self._own(terms, credential)
                 operation: Operation = self._opening(terms)
             case Claim(lock_id, preimage):
                 await self._check_claim(lock_id, preimage)
@@ -277,7 +265,14 @@ class NativeAdapter:
                 )
             case _:
                 assert_never(action)
-        return await self._hand_over(account, operation, credential)
+        return await self._submitter.submit(self._genesis, account, operation, credential)
+
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        self._own(terms, credential)
+        account = account_bytes(credential.account, self._chain)
+        return await self._submitter.abandon(
+            self._genesis, account, self._opening(terms), credential
+        )
 
     async def objections(self, terms: LockTerms) -> Sequence[str]:
         try:
@@ -319,6 +314,16 @@ class NativeAdapter:
 
     # --- inside ----------------------------------------------------------------------------------
 
+    def _own(self, terms: LockTerms, credential: Credential) -> None:
+        """Refuses a lock that is not the credential's to make. Raises Rejected, InvalidValue."""
+        self.lock_id(terms)
+        if terms.sender != credential.account:
+            raise Rejected(
+                f"{self._label}: the lock's sender is {terms.sender}, "
+                f"but the key speaks for {credential.account}",
+                RejectionReason.NOT_AUTHORISED,
+            )
+
     def _opening(self, terms: LockTerms) -> OpenLock:
         """Raises InvalidValue for what has no encoding, even where terms were never checked."""
         check_hashlock(terms.hashlock)
@@ -357,66 +362,6 @@ class NativeAdapter:
                 f"{entry.deadline} of lock {lock_id.hex()}",
                 RejectionReason.DEADLINE_PASSED,
             )
-
-    async def _hand_over(
-        self, account: bytes, operation: Operation, credential: Credential
-    ) -> Submission:
-        if credential.signer.scheme is not Scheme.SECP256K1:
-            raise Misconfigured(f"{self._label}: the key must be secp256k1")
-        async with self._sequences.turn(account) as turn:
-            # The second time with a fresh copy of the chain's record, and no third.
-            for last in (False, True):
-                try:
-                    sequence = await turn.next()
-                except WindowFull as error:
-                    raise NotSent(
-                        f"{self._label}: too many transactions of the account wait; try later"
-                    ) from error
-                unsigned = Unsigned(self._genesis, account, sequence, operation)
-                try:
-                    signature = await credential.signer.sign(unsigned.digest())
-                except SigningFailed as error:
-                    raise NotSent(f"{self._label}: nothing was signed: {error}") from error
-                raw = unsigned.signed(signature).encode()
-                try:
-                    answer = await self._broadcast(raw)
-                except BaseException:
-                    turn.forget()
-                    raise
-                if answer.code == Code.OK:
-                    turn.taken(sequence)
-                    return Submission(transaction_id(raw))
-                stale = answer.codespace == CODESPACE and answer.code == Code.BAD_SEQUENCE
-                if stale:
-                    turn.forget()
-                if last or not stale:
-                    raise refusal(self._label, answer.code, answer.codespace, answer.log)
-        raise AssertionError("the second try returns or raises")
-
-    async def _broadcast(self, raw: bytes) -> CheckAnswer:
-        try:
-            params = {"tx": base64_text(raw)}
-            return await self._client.send("broadcast_tx_sync", params, read_check)
-        except RpcFailure as failure:
-            if failure.data == ALREADY_KNOWN:
-                return CheckAnswer(Code.OK, CODESPACE, "", transaction_id(raw))
-            raise broadcast_failure(self._label, failure) from failure
-
-    async def _pending_account(self, account: bytes) -> Account:
-        try:
-            answer = await self._query("/pending", account_key(account))
-            record = None if answer.value is None else Account.decode(answer.value)
-        except Unavailable as error:
-            raise NotSent(str(error)) from error
-        except ValueError as error:
-            raise NotSent(f"{self._label}: the node shows no account but noise") from error
-        if record is None:
-            raise Rejected(
-                f"{self._label}: account {account.hex()} is not on the chain; "
-                "another account has to create it first",
-                RejectionReason.NOT_AUTHORISED,
-            )
-        return record
 
     async def _lock_entry(self, lock_id: LockId) -> LockEntry | None:
         return await self._record(

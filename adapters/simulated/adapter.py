@@ -274,6 +274,17 @@ class SimulatedAdapter:
             raise fate.error
         return Submission(transaction)
 
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        self._reach("abandon")
+        self.lock_id(terms)
+        if terms.sender != credential.account:
+            raise Rejected(
+                f"{self.profile.name}: {credential.account} cannot lock for {terms.sender}",
+                RejectionReason.NOT_AUTHORISED,
+            )
+        self._chain.withdraw(Lock(terms), credential.account)
+        return True
+
     async def objections(self, terms: LockTerms) -> Sequence[str]:
         self._reach("objections")
         chain = self._chain

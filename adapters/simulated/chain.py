@@ -376,3 +376,11 @@ class SimulatedChain:
     def submit(self, transaction: PooledTransaction) -> None:
         """Puts a transaction into the mempool, unchecked: that is the node's part."""
         self._mempool.append(transaction)
+
+    def withdraw(self, action: Action, account: AccountId) -> None:
+        """Takes what an account has submitted, and is in no block, out of the mempool."""
+        self._mempool = [
+            waiting
+            for waiting in self._mempool
+            if (waiting.action, waiting.account) != (action, account)
+        ]

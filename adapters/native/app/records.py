@@ -80,6 +80,10 @@ class Account:
         offset = sequence - self.sequence
         return 0 <= offset < SEQUENCE_WINDOW and not self.ahead >> offset & 1
 
+    def has_used(self, sequence: int) -> bool:
+        offset = sequence - self.sequence
+        return offset < 0 or bool(self.ahead >> offset & 1)
+
     def use(self, sequence: int) -> Account:
         """The account after this number was used. The caller has asked ``can_use``."""
         first, ahead = self.sequence, self.ahead | 1 << (sequence - self.sequence)

@@ -224,6 +224,40 @@ class ObjectsToAll(SimulatedAdapter):
         return ("no",)
 
 
+class AbandonsInWordsOnly(SimulatedAdapter):
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        if credential.account != terms.sender:
+            return await super().abandon(terms, credential)
+        return True
+
+
+class AbandonsForAnybody(SimulatedAdapter):
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        return True
+
+
+class AbandonsWhatItKnowsOnly(SimulatedAdapter):
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        if all(waiting.action != Lock(terms) for waiting in self._chain.mempool):
+            raise Rejected("there is nothing to abandon", RejectionReason.LOCK_ABSENT)
+        return await super().abandon(terms, credential)
+
+
+class AbandonsForEver(SimulatedAdapter):
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        done = await super().abandon(terms, credential)
+        if self._chain.lock(lock_id_of(terms)) is None:
+            self._chain.assets.pop(terms.asset)
+        return done
+
+
+class AbandonsClaimsToo(SimulatedAdapter):
+    async def abandon(self, terms: LockTerms, credential: Credential) -> bool:
+        for waiting in self._chain.mempool:
+            self._chain.withdraw(waiting.action, waiting.account)
+        return await super().abandon(terms, credential)
+
+
 class ReceiptsOfAnotherBlock(SimulatedAdapter):
     async def transaction(self, transaction: str) -> Transaction:
         return replace(await super().transaction(transaction), block_hash=bytes(32))

@@ -16,6 +16,11 @@ from adapters.simulated.chain import Rules
 from adapters.simulated.contract import LockContract
 from adapters.spi import AdapterError, RejectionReason
 from tests.adapters.conformance.defective_ledgers import (
+    AbandonsClaimsToo,
+    AbandonsForAnybody,
+    AbandonsForEver,
+    AbandonsInWordsOnly,
+    AbandonsWhatItKnowsOnly,
     AssetsWithoutSymbols,
     BackwardsInOneNotice,
     BreaksWhenAReadIsCancelled,
@@ -75,6 +80,27 @@ def _name(defect: Defect) -> str:
 
 
 DEFECTS = [
+    Defect(
+        AbandonsInWordsOnly,
+        suite.test_an_abandoned_lock_is_in_a_block_or_never_will_be,
+        r"has come in after all",
+    ),
+    Defect(AbandonsForAnybody, suite.test_nobody_abandons_another_ones_lock, r"DID NOT RAISE"),
+    Defect(
+        AbandonsWhatItKnowsOnly,
+        suite.test_abandoning_what_was_never_submitted_changes_nothing,
+        r"nothing to abandon",
+    ),
+    Defect(
+        AbandonsForEver,
+        suite.test_an_abandoned_lock_that_is_submitted_again_is_wanted_again,
+        r"there is no asset",
+    ),
+    Defect(
+        AbandonsClaimsToo,
+        suite.test_abandoning_a_lock_that_is_there_leaves_it,
+        r"has not shown",
+    ),
     Defect(
         forgives(RejectionReason.WRONG_PREIMAGE),
         suite.test_a_wrong_preimage_is_refused,
