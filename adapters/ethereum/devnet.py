@@ -4,12 +4,16 @@ Anvil writes its state to a file every second and when it is stopped; a kill -9 
 since the last of these writes, at most one second of them. It starts through ``anvil_process``,
 which keeps the file whole: Anvil writes it in place, and a write cut short must not be what it
 starts from.
+
+A contract that an older version of this package deployed is deployed anew, at an address of its
+own: gateways refuse code that they do not know. What the old one holds stays in it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import sys
@@ -31,12 +35,16 @@ from adapters.ethereum.tooling import ToolSet, install
 from adapters.model import AssetId, ChainId
 from adapters.spi import AdapterError, Misconfigured, Scheme, Unavailable
 
+log = logging.getLogger(__name__)
+
 CHAIN_NUMBER = 31337
 COIN_EACH = 10_000 * 10**18
 """Wei that each participant starts with."""
 TOKENS_EACH = 1_000_000 * 10**6
 """Smallest units of the demo token that each participant starts with."""
 _TOKEN = ("Demo Dollar", "DUSD", 6, 10**6 * TOKENS_EACH)
+_CONTRACTS = {"contract": "HashTimeLockCancun", "token": "DemoToken"}
+"""Artefacts, by the names that their addresses have in the record of the deployment."""
 _TRANSFER = selector("transfer(address,uint256)")
 _PATIENCE = 60.0
 
@@ -134,11 +142,13 @@ class Devnet:
     async def _deploy_and_fund(self, rpc: Rpc) -> None:
         deployer = _deployer(rpc, bytes.fromhex(self._key_file.read_text()))
         made = self._read(self._deployment) if self._deployment.exists() else {}
-        if not await self._deployed(rpc, made):
+        wanted = [one for one in _CONTRACTS if not await self._deployed(rpc, one, made)]
+        if wanted:
             await rpc.call(
                 "anvil_setBalance", checksummed(deployer.address), to_hex(1_000_000 * 10**18)
             )
-            made = await self._deploy(rpc, deployer)
+        for one in wanted:
+            made |= await self._deploy(rpc, deployer, one)
             _write_whole(self._deployment, json.dumps(made, indent=1), 0o644)
         token = bytes.fromhex(made["token"][2:])
         waiting = []
@@ -151,19 +161,27 @@ class Devnet:
         for transaction in waiting:
             await _receipt(rpc, transaction)
 
-    async def _deployed(self, rpc: Rpc, made: Mapping[str, Any]) -> bool:
-        codes = [await rpc.call("eth_getCode", made[one], "latest") for one in made if one != "at"]
-        return bool(codes) and all(code != "0x" for code in codes)
+    async def _deployed(self, rpc: Rpc, one: str, made: Mapping[str, Any]) -> bool:
+        """Whether this contract is there, made from the artefact that the package carries."""
+        if one not in made:
+            return False
+        code = data(await rpc.call("eth_getCode", made[one], "latest"), "a contract's code")
+        if code and not _is_made_from(code, load(_CONTRACTS[one])):
+            log.warning(
+                "the %s at %s was deployed by another version of Isthmus: a new one is deployed; "
+                "what the old one holds stays there",
+                _CONTRACTS[one],
+                made[one],
+            )
+            return False
+        return bool(code)
 
-    async def _deploy(self, rpc: Rpc, deployer: Account) -> dict[str, Any]:
-        lock = load("HashTimeLockCancun")
-        contract = await _created(rpc, deployer, lock, b"")
-        token = await _created(rpc, deployer, load("DemoToken"), _token_arguments())
-        return {
-            "contract": checksummed(contract[0]),
-            "token": checksummed(token[0]),
-            "at": contract[1],
-        }
+    async def _deploy(self, rpc: Rpc, deployer: Account, one: str) -> dict[str, Any]:
+        """What is to be written down of it."""
+        arguments = _token_arguments() if one == "token" else b""
+        address, height = await _created(rpc, deployer, load(_CONTRACTS[one]), arguments)
+        place: dict[str, Any] = {one: checksummed(address)}
+        return {**place, "at": height} if one == "contract" else place
 
     async def _funded(self, rpc: Rpc, token: bytes, address: bytes) -> bool:
         """Whether it was given tokens before, however few are left: its balance, or its having
@@ -206,6 +224,15 @@ class Devnet:
         made = self._read(self._deployment)
         ids = Identities(ChainId("eip155", str(CHAIN_NUMBER)), _bytes(made["contract"]))
         return [ids.coin, ids.asset(_bytes(made["token"]))]
+
+
+def _is_made_from(code: bytes, artifact: Artifact) -> bool:
+    """Whether a contract's code is the artefact's. Immutables, which are zero in the artefact and
+    set at deployment, may be anything."""
+    made = artifact.deployed
+    return len(code) == len(made) and all(
+        seen == byte or not byte for seen, byte in zip(code, made, strict=True)
+    )
 
 
 def _bytes(text: str) -> bytes:
