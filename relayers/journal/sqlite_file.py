@@ -177,8 +177,10 @@ def connect(path: Path, owner: str) -> sqlite3.Connection:
         raise JournalFailed(f"journal {path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         connection.close()
+        # SQLite tells what it found in several lines.
+        why = " ".join(str(error).split())
         raise JournalCorrupt(
-            f"journal {path} is damaged ({error}); restore it from a backup, or move it away to "
+            f"journal {path} is damaged ({why}); restore it from a backup, or move it away to "
             "begin a new one"
         ) from None
     except BaseException:

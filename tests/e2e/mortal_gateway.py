@@ -47,8 +47,8 @@ T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 _ORDERS, _WRITES = "orders.json", "writes"
 
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.e2e.mortal_gateway"])
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.e2e.mortal_gateway"])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -170,7 +170,7 @@ class MortalGateway:
 
     def start(self) -> None:
         assert self._process is None, "it runs already"
-        process = _SERVER.Process(target=_run, args=(self._configuration, self.log))
+        process = SERVER.Process(target=_run, args=(self._configuration, self.log))
         process.start()
         self._process = process
 

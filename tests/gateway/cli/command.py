@@ -50,7 +50,11 @@ async def isthmus(
 
 async def refused(*arguments: object, **options: Any) -> str:
     """The one sentence with which a command fails; it prints nothing else."""
-    outcome = await isthmus(*arguments, **options)
+    return refusal(await isthmus(*arguments, **options))
+
+
+def refusal(outcome: Outcome) -> str:
+    """The one sentence of a command that failed."""
     assert outcome.status != 0, outcome
     assert outcome.out == ""
     lines = outcome.err.strip().splitlines()
