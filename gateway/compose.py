@@ -30,6 +30,7 @@ from gateway.listener import Listener, bind, check_tls
 from gateway.sections import KeySection
 from gateway.services import ChainTrouble, Services
 from gateway.settings import ChainConfiguration, GatewaySettings, TowerSettings, read_secret
+from gateway.telemetry.alerts import AlertTeller
 from gateway.telemetry.metrics import Metrics, Sources
 from relayers.backoff import Backoff
 from relayers.clock import Clock, system_clock
@@ -245,7 +246,14 @@ async def open_gateway(
         }
         for door, credential in zip(doors, credentials, strict=True):
             workers[f"watcher of {door.name}"] = served(door, credential)
-        workers |= {"executor": executor.run, "policy clerk": clerk.run}
+        alerts = AlertTeller(
+            engine.follow,
+            journal.events,
+            settings.alerts_path,
+            clock,
+            lambda kind: metrics.alerts.labels(kind).inc(),
+        )
+        workers |= {"executor": executor.run, "policy clerk": clerk.run, "alerts": alerts.run}
         yield Gateway(
             services,
             Listener(user_app(services, token), user_socket, user_tls, root.api.limits),

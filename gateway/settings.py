@@ -83,6 +83,12 @@ class GatewaySettings:
         journal = self.root.journal.path
         return self.root.audit.path or journal.with_name(journal.name + ".audit.jsonl")
 
+    @property
+    def alerts_path(self) -> Path:
+        """Says which alerts were told."""
+        journal = self.root.journal.path
+        return journal.with_name(journal.name + ".alerts.json")
+
 
 @dataclass(frozen=True, slots=True)
 class TowerSettings:

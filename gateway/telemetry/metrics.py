@@ -16,7 +16,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from adapters.model import ChainId
+from gateway.telemetry.alerts import OTHER
 from relayers.clock import Clock
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.facts import ChainView
 from relayers.protocol.state import Phase, Role, Swap
 
@@ -119,6 +121,15 @@ class Metrics:
             ["actor", "command", "outcome"],
             registry=self._registry,
         )
+        self.alerts = Counter(
+            "isthmus_alerts",
+            "Alerts of swaps, by kind; docs/runbooks has a page for each.",
+            ["kind"],
+            registry=self._registry,
+        )
+        for kind in (*AlertKind, OTHER):
+            # There from the start, so that the first one is seen as a rise.
+            self.alerts.labels(kind)
 
     def text(self) -> bytes:
         """What /metrics answers."""

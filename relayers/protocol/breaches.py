@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from adapters.model import Bounds, ChainId, Stage
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import Kind
@@ -19,8 +20,7 @@ from relayers.protocol.state import Leg, Phase, Role, Settlement, Swap
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    kind: str
-    """``bound:<which>:<leg>[:<what>]`` or ``deadline:claim:<leg>``; stable, for alert rules."""
+    kind: AlertKind
     text: str
 
 
@@ -34,7 +34,7 @@ class _Watch(NamedTuple):
 
     at: int
     chain: ChainId | None
-    kind: str
+    kind: AlertKind
     text: Callable[[], str]
 
 
@@ -124,7 +124,7 @@ def _not_final(
     return _Watch(
         _final_by(state, bounds, first_seen),
         chain,
-        f"bound:finality:{name}:{what}",
+        AlertKind(f"bound:finality:{name}:{what}"),
         lambda: f"a {what} on {chain} is not final within its bound (F {bounds.finality} s)",
     )
 
@@ -155,7 +155,7 @@ def _not_included(state: Swap, name: str, leg: Leg, kind: Kind, asked: int) -> _
     return _Watch(
         asked + reaction + bounds.inclusion + 1,
         chain,
-        f"bound:inclusion:{name}:{kind}",
+        AlertKind(f"bound:inclusion:{name}:{kind}"),
         lambda: (
             f"our {kind} on {chain} is not in a block within its bound "
             f"(I {bounds.inclusion} s, R {reaction} s)"
@@ -171,7 +171,7 @@ def _deadline(state: Swap, name: str, their: Leg) -> Iterator[_Watch]:
         yield _Watch(
             their.terms.deadline,
             None,
-            f"deadline:claim:{name}",
+            AlertKind(f"deadline:claim:{name}"),
             lambda: (
                 f"the deadline on {their.terms.chain} has come and our claim is not final: "
                 "the asset is at risk"
@@ -193,18 +193,18 @@ def _clocks(state: Swap, at: At) -> Iterator[Breach]:
         ahead = view.head.time - at.clock
         if ahead > bounds.clock:
             yield Breach(
-                f"bound:clock:{name}",
+                AlertKind(f"bound:clock:{name}"),
                 f"the time of {chain} is {ahead} s ahead of this gateway's clock "
                 f"(bound ε {bounds.clock} s)",
             )
         if -ahead > stale:
             yield Breach(
-                f"bound:stale:{name}",
+                AlertKind(f"bound:stale:{name}"),
                 f"the newest head of {chain} is {-ahead} s behind this gateway's clock "
                 f"(stale after {stale} s)",
             )
         if view.frozen is not None:
-            yield Breach(f"bound:frozen:{name}", f"{chain}: {view.frozen}")
+            yield Breach(AlertKind(f"bound:frozen:{name}"), f"{chain}: {view.frozen}")
 
 
 def _late(state: Swap) -> Iterator[Breach]:
@@ -216,7 +216,7 @@ def _late(state: Swap) -> Iterator[Breach]:
         own_outage = state.schedule.gateway.outage
         if leg.settled_at - leg.terms.deadline > allowed + own_outage:
             yield Breach(
-                f"bound:late:{name}",
+                AlertKind(f"bound:late:{name}"),
                 f"a claim on {leg.terms.chain} came {leg.settled_at - leg.terms.deadline} s after "
                 f"its deadline (bound L {bounds.late} s)",
             )

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from adapters.model import Stage
 from relayers.protocol import timelocks
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.breaches import breaches, forget_overdue
 from relayers.protocol.evolve import replace
 from relayers.protocol.intents import Kind
@@ -130,7 +131,7 @@ def _refunding(work: Work, own: Leg) -> Work:
     if own.settled_as(Settlement.CLAIMED):
         # Paid without being paid: only where a chain or this gateway broke a bound.
         work = work.enter(Phase.LOST, "our lock was claimed and we were not paid")
-        return work.alert("lost", work.state.reason)
+        return work.alert(AlertKind.LOST, work.state.reason)
     if own.gone:
         work = work.enter(Phase.FAILED, "our lock is no longer on its chain")
         return work.tell(UserEvent("failed", Level.WARNING, work.state.reason))

@@ -22,6 +22,7 @@ from adapters.model import (
     hashlock_of,
 )
 from relayers.protocol import timelocks
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.decisions import decide
 from relayers.protocol.evolve import replace
 from relayers.protocol.facts import (
@@ -224,7 +225,7 @@ def _observed(work: Work, observation: Observation) -> Move:
     if broken:
         side = "a" if leg.terms.chain == state.offer.a.chain else "b"
         work = work.alert(
-            f"bound:finality:{side}:reverted",
+            AlertKind(f"bound:finality:{side}:reverted"),
             f"{observation.chain} took back what it had shown as final",
         )
     return decide(work)
@@ -363,9 +364,9 @@ def _refused(work: Work, body: Refused) -> Move:
             # Never given up here: the chain's own word on the lock closes a claim or a refund.
             if state.phase is Phase.CLAIMING and state.role is Role.INITIATOR:
                 # Of a kind of its own: what stops a claim after the secret is out alerts again.
-                return decide(work.alert("held:claim", f"not claiming yet: {body.reason}"))
+                return decide(work.alert(AlertKind.HELD_CLAIM, f"not claiming yet: {body.reason}"))
             text = f"{who} refused to {kind}: {body.reason}; it will be tried again"
-            return decide(work.alert(f"refused:{kind}", text))
+            return decide(work.alert(AlertKind(f"refused:{kind}"), text))
         case _:
             assert_never(kind)
 

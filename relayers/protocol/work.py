@@ -7,6 +7,7 @@ from typing import assert_never
 
 from adapters.model import ChainId
 from relayers.protocol import timelocks
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import (
@@ -82,12 +83,12 @@ class Work:
     def inform(self, kind: str, text: str) -> Work:
         return self.tell(UserEvent(kind, Level.INFO, text))
 
-    def alert(self, kind: str, text: str) -> Work:
+    def alert(self, kind: AlertKind, text: str) -> Work:
         """Alerts once per kind and swap."""
         if kind in self.state.alerted:
             return self
-        state = replace(self.state, alerted=(*self.state.alerted, kind))
-        return self.becoming(state).tell(UserEvent(kind, Level.ALERT, text))
+        state = replace(self.state, alerted=(*self.state.alerted, kind.value))
+        return self.becoming(state).tell(UserEvent(kind.value, Level.ALERT, text))
 
     def ask(self, kind: Kind) -> Work:
         """Asks for an intent, unless it is being done already. One that was closed opens anew."""
