@@ -96,25 +96,29 @@ def _due(state: Swap, moment: int, chain: ChainId | None, at: At) -> bool:
     return view is not None and view.head.time + _stale_after(state, chain) >= moment
 
 
-def _watches(state: Swap) -> Iterator[_Watch]:
+def _watches(state: Swap) -> list[_Watch]:
+    """Every step asks for them and mostly there are none or one, hence one list and no iterators
+    within iterators."""
+    found: list[_Watch] = []
     if state.ended or state.a is None or state.b is None:
-        return
-    yield from _finality(state, "a", state.a, state.schedule.a)
-    yield from _finality(state, "b", state.b, state.schedule.b)
+        return found
+    _finality(found, state, "a", state.a, state.schedule.a)
+    _finality(found, state, "b", state.b, state.schedule.b)
     if state.role is Role.INITIATOR:
-        yield from _inclusion(state, "a", state.a, "b", state.b)
-        yield from _deadline(state, "b", state.b)
+        _inclusion(found, state, "a", state.a, "b", state.b)
+        _deadline(found, state, "b", state.b)
     else:
-        yield from _inclusion(state, "b", state.b, "a", state.a)
-        yield from _deadline(state, "a", state.a)
+        _inclusion(found, state, "b", state.b, "a", state.a)
+        _deadline(found, state, "a", state.a)
+    return found
 
 
-def _finality(state: Swap, name: str, leg: Leg, bounds: Bounds) -> Iterator[_Watch]:
+def _finality(found: list[_Watch], state: Swap, name: str, leg: Leg, bounds: Bounds) -> None:
     if leg.opened_at and not leg.open_final:
-        yield _not_final(state, name, leg, bounds, "lock", leg.opened_at)
+        found.append(_not_final(state, name, leg, bounds, "lock", leg.opened_at))
     settlement = leg.settled or leg.retracted
     if settlement is not None and not leg.settled_final:
-        yield _not_final(state, name, leg, bounds, settlement.value, leg.settled_at)
+        found.append(_not_final(state, name, leg, bounds, settlement.value, leg.settled_at))
 
 
 def _not_final(
@@ -130,20 +134,20 @@ def _not_final(
 
 
 def _inclusion(
-    state: Swap, own_name: str, own: Leg, their_name: str, their: Leg
-) -> Iterator[_Watch]:
+    found: list[_Watch], state: Swap, own_name: str, own: Leg, their_name: str, their: Leg
+) -> None:
     """What we asked of a chain and have not seen there."""
     if len(state.asked) == len(state.closed):
         return  # Most of the time: all that was asked for is done.
     asked = state.waiting_since(Kind.LOCK)
     if asked is not None and own.opened_at == 0:
-        yield _not_included(state, own_name, own, Kind.LOCK, asked)
+        found.append(_not_included(state, own_name, own, Kind.LOCK, asked))
     asked = state.waiting_since(Kind.CLAIM) if state.phase in _PURSUING else None
     if asked is not None and their.settled is None and their.retracted is not Settlement.CLAIMED:
-        yield _not_included(state, their_name, their, Kind.CLAIM, asked)
+        found.append(_not_included(state, their_name, their, Kind.CLAIM, asked))
     asked = state.waiting_since(Kind.REFUND)
     if asked is not None and own.settled is None and own.retracted is not Settlement.REFUNDED:
-        yield _not_included(state, own_name, own, Kind.REFUND, asked)
+        found.append(_not_included(state, own_name, own, Kind.REFUND, asked))
 
 
 _PURSUING = frozenset({Phase.CLAIMING, Phase.REVEALING})
@@ -163,12 +167,12 @@ def _not_included(state: Swap, name: str, leg: Leg, kind: Kind, asked: int) -> _
     )
 
 
-def _deadline(state: Swap, name: str, their: Leg) -> Iterator[_Watch]:
+def _deadline(found: list[_Watch], state: Swap, name: str, their: Leg) -> None:
     revealed = state.phase is Phase.REVEALING or (
         state.phase is Phase.CLAIMING and state.preimage is not None
     )
     if revealed and not their.settled_as(Settlement.CLAIMED):
-        yield _Watch(
+        watch = _Watch(
             their.terms.deadline,
             None,
             AlertKind(f"deadline:claim:{name}"),
@@ -177,6 +181,7 @@ def _deadline(state: Swap, name: str, their: Leg) -> Iterator[_Watch]:
                 "the asset is at risk"
             ),
         )
+        found.append(watch)
 
 
 def _clocks(state: Swap, at: At) -> Iterator[Breach]:

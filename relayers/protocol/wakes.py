@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
+from typing import NamedTuple
 
 from adapters.model import ChainId
 from relayers.protocol import timelocks
@@ -12,8 +12,7 @@ from relayers.protocol.intents import Kind
 from relayers.protocol.state import Phase, Role, Swap
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(NamedTuple):
     """``chain`` None: when the gateway's clock reaches ``at``; else when that chain's time does."""
 
     at: int
@@ -47,5 +46,5 @@ def wakes(state: Swap) -> tuple[Wake, ...]:
             found.append(Wake(at, chain))
     if len({wake.at for wake in found}) == len(found):
         # Mostly so; hashing and naming the chains would take longer than all the rest.
-        return tuple(sorted(found, key=attrgetter("at")))
+        return tuple(sorted(found, key=itemgetter(0)))
     return tuple(sorted(set(found), key=lambda wake: (wake.at, str(wake.chain))))
