@@ -23,11 +23,15 @@ from gateway.api.bodies import (
     ChainDetail,
     ChainView,
     DoctorView,
+    DropBody,
     EventView,
     HealthView,
     OfferBody,
     PeerView,
+    QuarantineDetail,
+    QuarantinePage,
     RejectionBody,
+    ReplayView,
     SwapDetail,
     SwapPage,
 )
@@ -182,6 +186,23 @@ class GatewayClient:
 
     async def resume(self, name: str) -> ChainView:
         return await self._asked(ChainView, "POST", f"/v1/chains/{_part(name)}/resume")
+
+    async def quarantine(self, *, after: str | None = None, limit: int = 50) -> QuarantinePage:
+        """One page; ``after``: the ``next`` of the page before."""
+        query: dict[str, Any] = {"limit": limit} | ({"after": after} if after is not None else {})
+        return await self._asked(QuarantinePage, "GET", "/v1/quarantine", query=query)
+
+    async def quarantined(self, swap: str) -> QuarantineDetail:
+        return await self._asked(QuarantineDetail, "GET", f"/v1/quarantine/{_part(swap)}")
+
+    async def replay(self, swap: str) -> ReplayView:
+        return await self._asked(ReplayView, "POST", f"/v1/quarantine/{_part(swap)}/replay")
+
+    async def drop(self, swap: str, fact: int, reason: str) -> ReplayView:
+        body = DropBody(fact=fact, reason=reason)
+        return await self._asked(
+            ReplayView, "POST", f"/v1/quarantine/{_part(swap)}/drop", body=body
+        )
 
     async def peers(self) -> tuple[PeerView, ...]:
         return await self._asked(tuple[PeerView, ...], "GET", "/v1/peers")

@@ -67,6 +67,15 @@ class RejectionBody(_Body):
     reason: str = Field(default="", max_length=MAX_REASON, description="The peer is told it.")
 
 
+class DropBody(_Body):
+    """Which fact is given up, and why."""
+
+    fact: int = Field(ge=1, description="`at_fault`: the first fact that waits, and no other.")
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON)
+    ] = Field(description="Goes on record.")
+
+
 # --- answered ------------------------------------------------------------------------------------
 
 
@@ -200,6 +209,51 @@ class PeerView(_Body):
     address: str
     url: str
     policy: bool
+
+
+class QuarantineView(_Body):
+    """A swap that stands still until an operator decides."""
+
+    swap: str
+    reason: str
+    unreadable: bool = Field(
+        description="What is stored of the swap cannot be read: nothing of it is done till it can."
+    )
+    phase: str | None = Field(description="Where the swap stands; null where that is not known.")
+    facts: int = Field(description="How many wait.")
+    at_fault: int | None = Field(
+        description="The first fact that waits, which drop would give up; null where none can be."
+    )
+
+
+class HeldFactView(_Body):
+    """A fact that waits. What it carries is not shown."""
+
+    fact: int = Field(description="Its number in the journal.")
+    kind: str
+    about: str
+    reason: str
+
+
+class QuarantineDetail(QuarantineView):
+    """With the facts that wait, in their order: the first hundred."""
+
+    waiting: tuple[HeldFactView, ...]
+
+
+class QuarantinePage(_Body):
+    """``next``: give it as ``after`` for the page that follows."""
+
+    swaps: tuple[QuarantineView, ...]
+    next: str | None
+
+
+class ReplayView(_Body):
+    """What became of a replay or a drop. ``held``: why the swap is in quarantine still."""
+
+    swap: str
+    released: bool = Field(description="It is not in quarantine any more.")
+    held: QuarantineDetail | None
 
 
 class FindingView(_Body):

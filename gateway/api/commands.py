@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -37,11 +37,11 @@ async def carried_out(
     command: str,
     work: Awaitable[T],
     swap: str = "",
-    detail: str = "",
+    told: Callable[[T], str] = lambda _: "",
 ) -> T:
     """The result of the work; its outcome goes to the audit log and the metrics first. A peer's
     message that changed nothing, a second try, is only counted; its refusals that changed nothing
-    get a bounded number of lines. ``detail``: what the user said of it."""
+    get a bounded number of lines. ``told``: what the line says of the result."""
     kind = actor.partition(":")[0]
     try:
         before = services.engine.swap(hashlock_of(swap)) if kind == "peer" else None
@@ -63,7 +63,7 @@ async def carried_out(
         state = getattr(result, "swap", result)
         swap = "0x" + state.hashlock.hex() if isinstance(state, Swap) else ""
     if before is None or result != before:
-        services.audit.write(actor, command, "done", swap=swap, detail=detail)
+        services.audit.write(actor, command, "done", swap=swap, detail=told(result))
     services.metrics.commands.labels(kind, command, "done").inc()
     return result
 

@@ -17,7 +17,7 @@ from gateway.api.problem import Problem
 from relayers.engine import EngineStopped
 from relayers.journal.port import JournalError
 from relayers.offers.refusal import OfferRefused, Refusal
-from relayers.quarantine import Quarantined
+from relayers.quarantine import NotHeld, Quarantined
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -92,6 +92,8 @@ def problem_of(error: Exception) -> Problem:
             return _problem(STATUS[error.code], error.code, error.detail, error.field)
         case Quarantined():
             return _problem(409, "quarantined", str(error))
+        case NotHeld():
+            return _problem(409, "not_now", str(error))
         case EngineStopped() | JournalError():
             return _problem(503, "not_running", str(error))
         case InvalidValue():
@@ -141,6 +143,7 @@ def handle_problems(app: FastAPI) -> None:
         InvalidValue,
         AdapterError,
         Quarantined,
+        NotHeld,
         EngineStopped,
         JournalError,
         RequestValidationError,

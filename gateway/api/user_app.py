@@ -19,6 +19,7 @@ from gateway.api.doctor import diagnosed
 from gateway.api.events import event_router
 from gateway.api.problem import Problem
 from gateway.api.problems import handle_problems
+from gateway.api.quarantine import quarantine_router
 from gateway.api.swaps import swap_router
 from gateway.services import Services
 from gateway.telemetry.metrics import CONTENT_TYPE
@@ -46,6 +47,7 @@ def user_app(services: Services, token: Secret) -> FastAPI:
     app.include_router(swap_router(services), dependencies=guarded)
     app.include_router(event_router(services), dependencies=guarded)
     app.include_router(chain_router(services), dependencies=guarded)
+    app.include_router(quarantine_router(services), dependencies=guarded)
 
     @app.get("/v1/peers", tags=["gateway"], dependencies=guarded, operation_id="peers")
     async def peers() -> tuple[PeerView, ...]:
