@@ -39,6 +39,8 @@ class BlockTransaction:
     code: int
     """The validation code that the peer gave it when it committed the block."""
     raw: bytes
+    timestamp: int
+    """Seconds since 1970, as whoever made it says."""
 
     @property
     def status(self) -> str:
@@ -79,8 +81,9 @@ def read_block(encoded: bytes) -> FabricBlock:
             raise NotABlock(f"the data of block {block.header.number} does not fit its header")
         codes = _validation_codes(block, len(envelopes))
         transactions = tuple(
-            BlockTransaction(_transaction_id(raw), code, raw)
+            BlockTransaction(header.tx_id, code, raw, header.timestamp.seconds)
             for raw, code in zip(envelopes, codes, strict=True)
+            for header in (_channel_header(raw),)
         )
     except DecodeError as error:
         raise NotABlock("the peer's answer is not an encoded block") from error
@@ -115,11 +118,9 @@ def _validation_codes(block: Any, count: int) -> bytes:
     return bytes(count)
 
 
-def _transaction_id(envelope: bytes) -> str:
+def _channel_header(envelope: bytes) -> Any:
     payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload)
-    header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
-    transaction: str = header.tx_id
-    return transaction
+    return common_pb2.ChannelHeader.FromString(payload.header.channel_header)
 
 
 def _unsigned(number: int) -> bytes:

@@ -6,7 +6,8 @@ endorser's clock, another organisation's peer held blocks up to h; if the own pe
 as of T it lacked nothing that the other one had. The head's time is the latest T of which that is
 known of so many organisations that they and the own one together meet the lock chaincode's
 endorsement policy. While no newer T is known the time stands still, and the head goes stale by the
-ordinary rule. Before there was any it is 0.
+ordinary rule. Before there was any it is that of the newest block, by its transactions' own word,
+and too old in any case.
 
 An organisation counts only while its own clock is at most 2 ε off the own endorser's and its peer
 is not itself behind the own one. No organisation that cannot meet the policy with the own one is
@@ -87,7 +88,7 @@ class ChannelHead:
         self._time = 0
         self._clock = 0
         self._told_behind = False
-        self._moved_on = -math.inf
+        self._moved_on = 0
 
     @property
     def patience(self) -> float:
@@ -105,6 +106,8 @@ class ChannelHead:
             self._asked = started
         height, block_hash = await self._ledger.newest()
         self._take(height)
+        if not self._time:
+            self._time = await self._time_of(height)
         chain = self._settings.chain_id()
         return Head(chain, height, block_hash, self._time, height)
 
@@ -124,9 +127,8 @@ class ChannelHead:
             and witness.pending
             and self._clock - witness.level > self._stale_after
         ]
-        if self._clock - head.time > self._stale_after:
-            found.append(self._behind())
-        return found
+        objection = self.objection()
+        return [*found, objection] if objection is not None else found
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -194,6 +196,11 @@ class ChannelHead:
             raise Unavailable(f"{self._name}: the chaincode's clock is not a number of seconds")
         return int(answer)
 
+    async def _time_of(self, block: int) -> int:
+        """Of a block, by its transactions' own word, which may be anything; never fresh."""
+        said = [entry.timestamp for entry in (await self._ledger.block(block)).transactions]
+        return max(1, min([*said, self._clock - self._stale_after - 1]))
+
     # --- judging -----------------------------------------------------------------------------
 
     def _take(self, height: int) -> None:
@@ -223,6 +230,10 @@ class ChannelHead:
                 return moment
         return 0
 
+    def objection(self) -> str | None:
+        """Why the newest head is stale, in a sentence; None where it is not."""
+        return self._behind() if self._clock - self._time > self._stale_after else None
+
     def _behind(self) -> str:
         why = "; ".join(
             f"{one}: {witness.objection or 'its peer is ahead of the own'}"
@@ -234,13 +245,14 @@ class ChannelHead:
         )
 
     def _tell(self) -> None:
-        behind = self._clock - self._time > self._stale_after
-        if behind and not self._told_behind:
-            _log.warning("%s: %s; the head's time stands still", self._name, self._behind())
-        self._told_behind = behind
-        if behind and time.monotonic() - self._moved_on >= self._stale_after:
+        objection = self.objection()
+        if objection is not None and not self._told_behind:
+            _log.warning("%s: %s; the head's time stands still", self._name, objection)
+        self._told_behind = objection is not None
+        self._moved_on = self._moved_on or self._clock
+        if objection is not None and self._clock - self._moved_on > self._stale_after:
             # It answers, so nothing else would make the calls begin with another own peer.
-            self._moved_on = time.monotonic()
+            self._moved_on = self._clock
             self._gateway.prefer_another()
 
 

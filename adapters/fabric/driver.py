@@ -78,6 +78,9 @@ from adapters.spi import (
 _WANTED_HOLDINGS = MAX_PARTS
 """So many holdings an account is brought to: as many of its own moves can be in flight at once."""
 
+_TOUCHES = 3
+"""So many combinations of endorsers are tried: of two of three, enough to do without any one."""
+
 
 class FabricAdapter:
     """One channel. Get one from ``open_adapter``; ``check`` has passed by then."""
@@ -180,6 +183,7 @@ class FabricAdapter:
             self._ledger,
             self._codec,
             self.head,
+            self._head.objection,
             first_block=self._settings.first_block,
             poll_interval=self._settings.poll_interval,
             patience=self._head.patience,
@@ -465,19 +469,19 @@ class FabricAdapter:
         return found
 
     async def _touch(self, identity: Identity, lock_id: LockId) -> None:
-        """Commits a transaction that reads the lock and changes nothing, endorsed by those who
-        would be asked to endorse the claim."""
-        organisations = await self._endorsers_of(lock_id, claims=True)
-        try:
-            await self._submitter.send(
-                identity,
-                ("lock_record", lock_id.hex()),
-                self._clock(),
-                organisations=organisations,
-            )
-        except (NotSent, Rejected, Unavailable):
-            self._endorsers.failed(lock_id)
-            raise
+        """Commits a transaction that reads the lock and changes nothing. Those who endorse it are
+        asked first when the claim follows."""
+        words = ("lock_record", lock_id.hex())
+        for left in reversed(range(_TOUCHES)):
+            asked = await self._endorsers_of(lock_id, claims=True)
+            try:
+                await self._submitter.send(identity, words, self._clock(), organisations=asked)
+            except (NotSent, Rejected, Unavailable):
+                self._endorsers.failed(lock_id)
+                if not left:
+                    raise
+            else:
+                return
 
     # --- for operators -----------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -63,21 +64,26 @@ class EventStream:
         ledger: LedgerReader,
         codec: LockCodec,
         head: Callable[[], Awaitable[Head]],
+        objection: Callable[[], str | None],
         *,
         first_block: int,
         poll_interval: float,
         patience: float,
     ) -> None:
-        """``patience``: seconds in which the peer of the events must come level with a head."""
+        """``objection``: why the newest head is stale, if it is. ``patience``: seconds in which the
+        peer of the events must come level with a head."""
         self._name = name
         self._gateway = gateway
         self._ledger = ledger
         self._codec = codec
         self._ask_head = head
+        self._objection = objection
         self._first_block = first_block
         self._poll_interval = poll_interval
         self._patience = patience
         self._told: Head | None = None
+        self._event_time = 0
+        """Of the transaction of the last event, in seconds since 1970."""
         self._held = -1
         """The newest block that the peer of the events was seen to hold."""
 
@@ -91,6 +97,7 @@ class EventStream:
         peer = self._gateway.preferred
         events = self._gateway.chaincode_events(peer, place.block, place.transaction)
         next_events = asyncio.ensure_future(anext(events))
+        told_at = time.monotonic()
         try:
             while True:
                 await asyncio.wait({next_events}, timeout=self._poll_interval)
@@ -108,10 +115,17 @@ class EventStream:
                 except Unavailable:
                     if observations:
                         # What it has told is in the organisation's ledger all the same.
-                        yield Notice(self._head_at(place, before), observations, place.cursor())
+                        so_far = before or self._head_at(place, head)
+                        yield Notice(so_far, observations, place.cursor())
                     raise
                 if observations or before != head:
                     yield Notice(head, observations, place.cursor())
+                    told_at = time.monotonic()
+                elif time.monotonic() - told_at > 2 * self._patience:
+                    # Before the caller gives up, who could only say that nothing comes.
+                    objection = self._objection()
+                    if objection is not None:
+                        raise Unavailable(f"{self._name}: {objection}")
         finally:
             next_events.cancel()
             await asyncio.wait({next_events})
@@ -153,6 +167,7 @@ class EventStream:
                     f"which is not in block {told.block}"
                 )
             place = _Place(block.number, block.hash, event.transaction)
+            self._event_time = block.transactions[order[event.transaction]].timestamp
             try:
                 read = self._codec.read_event(event.name, event.payload)
             except Garbage as error:
@@ -178,12 +193,10 @@ class EventStream:
         self._told = head
         return head
 
-    def _head_at(self, place: _Place, before: Head | None) -> Head:
-        """The head as of an event, no younger than the one told before."""
-        if before is not None and before.height >= place.block:
-            return before
-        time = before.time if before is not None else 0
-        return Head(self._codec.chain, place.block, place.block_hash, time, place.block)
+    def _head_at(self, place: _Place, newest: Head) -> Head:
+        """The head as of the last event, whose time endorsers have held against their clocks."""
+        as_of = min(self._event_time, newest.time)
+        return Head(newest.chain, place.block, place.block_hash, as_of, place.block)
 
     async def _see_held(self, peer: str, head: Head) -> None:
         """Returns once the peer holds all that can have made events up to the head."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from fabric_protos.common import configtx_pb2, ledger_pb2
+from fabric_protos.common import common_pb2, configtx_pb2, ledger_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.msp import msp_config_pb2
 from fabric_protos.peer import proposal_response_pb2
@@ -47,6 +48,7 @@ class Ledgers:
     silent: set[str] = field(default_factory=set)
     policy: str = "OutOf(2,'Org1MSP.peer','Org2MSP.peer','Org3MSP.peer')"
     asked: list[str] = field(default_factory=list)
+    transaction_time: int = START
 
     def pass_time(self, seconds: int) -> None:
         for msp in self.clocks:
@@ -73,12 +75,28 @@ class Ledgers:
             ).SerializeToString()
         elif b"GetChannelConfig" in sent:
             payload = _configuration(list(self.heights))
+        elif b"GetBlockByNumber" in sent:
+            payload = self._block(self.heights[msp])
         elif b"clock" in sent:
             payload = str(self.clocks[msp]).encode()
         else:
             raise AssertionError("an unexpected query")
         response = proposal_response_pb2.Response(status=200, payload=payload)
         return gateway_pb2.EvaluateResponse(result=response)
+
+    def _block(self, number: int) -> bytes:
+        header = common_pb2.ChannelHeader(tx_id="ab" * 32)
+        header.timestamp.seconds = self.transaction_time
+        payload = common_pb2.Payload(
+            header=common_pb2.Header(channel_header=header.SerializeToString())
+        )
+        envelope = common_pb2.Envelope(payload=payload.SerializeToString()).SerializeToString()
+        block = common_pb2.Block()
+        block.header.number = number
+        block.header.data_hash = hashlib.sha256(envelope).digest()
+        block.data.data.append(envelope)
+        encoded: bytes = block.SerializeToString()
+        return encoded
 
 
 def _configuration(organisations: list[str]) -> bytes:
@@ -165,10 +183,25 @@ async def test_a_peer_that_reaches_no_other_organisation_goes_stale(how: str) ->
         assert (await head.newest()).time == START + STALE + 1
 
 
-async def test_before_anybody_bore_it_out_the_time_is_nought() -> None:
-    async with channel(Ledgers(unreachable={SECOND, THIRD})) as head:
+@pytest.mark.parametrize(
+    ("said", "time"),
+    [
+        (START - 900, START - 900),
+        # Whoever made the transaction can have written anything: the head is stale by it.
+        (START + 10**6, START - STALE - 1),
+        (-(10**6), 1),
+    ],
+)
+async def test_before_anybody_bore_it_out_the_time_is_that_of_the_newest_block(
+    said: int, time: int
+) -> None:
+    ledgers = Ledgers(unreachable={SECOND, THIRD}, transaction_time=said)
+    async with channel(ledgers) as head:
         found = await head.newest()
-        assert (found.height, found.time) == (5, 0)
+        assert (found.height, found.time) == (5, time)
+        assert "too few other organisations" in (head.objection() or "")
+        ledgers.pass_time(1)
+        assert (await head.newest()).time == time
 
 
 async def test_an_organisation_with_another_time_bears_nothing_out() -> None:
@@ -223,7 +256,7 @@ async def test_where_one_could_endorse_alone_another_must_still_bear_it_out() ->
     ledgers = Ledgers(policy="OutOf(1,'Org1MSP.peer','Org2MSP.peer','Org3MSP.peer')")
     async with channel(ledgers) as head:
         ledgers.unreachable |= {SECOND, THIRD}
-        assert (await head.newest()).time == 0
+        assert (await head.newest()).time == START - STALE - 1
         ledgers.unreachable.remove(SECOND)
         assert (await head.newest()).time == START
 
@@ -291,6 +324,7 @@ async def test_a_stream_does_not_grow_young_by_a_peer_that_is_behind() -> None:
             LedgerReader("trade", gateway, "trade"),
             LockCodec(chain, bytes(32), "isthmus"),
             head,
+            lambda: None,
             first_block=0,
             poll_interval=1,
             patience=1,
@@ -354,9 +388,11 @@ async def test_a_gateway_whose_peer_has_lost_the_orderers_lets_nothing_out(
         lock_id = good.lock_id(terms)
         stood = await lost.head()
         async with asyncio.timeout(60):
-            while not (said := await lost.claim_obstacles(lock_id, ann)):
-                await anext(good.events(None))
-        assert "too few other organisations" in said[-1]
+            # Until it is stale it is the claim's endorsers who do not agree on the lock.
+            while "too few other organisations" not in (
+                said := "".join(await lost.claim_obstacles(lock_id, ann))
+            ):
+                assert said
         stale, fresh = await lost.head(), await good.head()
         assert (stale.height, stale.time) == (before.height, stood.time)
         assert fresh.height > stale.height

@@ -15,6 +15,7 @@ from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2
 
+from adapters.fabric.block import read_block
 from adapters.fabric.chaincode import locks
 from adapters.fabric.event_stream import EventStream
 from adapters.fabric.gateway import Gateway
@@ -32,6 +33,7 @@ from tests.adapters.fabric.test_gateway_faults import (
 
 CHAIN = ChainId.parse("fabric:" + "0" * 32)
 LOCK, HASHLOCK = LockId(b"\x01" * 32), Hashlock(b"\x02" * 32)
+TIME = 900
 LONG = 30.0
 """Seconds given to a peer that holds the block."""
 
@@ -95,8 +97,11 @@ def _words(signed: Any) -> list[bytes]:
 
 
 def _block(number: int) -> bytes:
-    header = common_pb2.ChannelHeader(tx_id=transaction_of(number)).SerializeToString()
-    payload = common_pb2.Payload(header=common_pb2.Header(channel_header=header))
+    header = common_pb2.ChannelHeader(tx_id=transaction_of(number))
+    header.timestamp.seconds = TIME
+    payload = common_pb2.Payload(
+        header=common_pb2.Header(channel_header=header.SerializeToString())
+    )
     envelope = common_pb2.Envelope(payload=payload.SerializeToString()).SerializeToString()
     block = common_pb2.Block()
     block.header.number = number
@@ -107,7 +112,10 @@ def _block(number: int) -> bytes:
 
 
 def notices(
-    gateway: Gateway, patience: float, cursor: Cursor | None = None
+    gateway: Gateway,
+    patience: float,
+    cursor: Cursor | None = None,
+    objection: str | None = None,
 ) -> AsyncIterator[Notice]:
     ledger = LedgerReader("trade", gateway, "trade")
 
@@ -121,6 +129,7 @@ def notices(
         ledger,
         LockCodec(CHAIN, bytes(32), "isthmus"),
         head,
+        lambda: objection,
         first_block=0,
         poll_interval=0.01,
         patience=patience,
@@ -157,7 +166,7 @@ async def test_what_a_peer_that_is_behind_has_told_is_passed_on() -> None:
         stream = notices(gateway, SHORT)
         first = await anext(stream)
         assert seen_in(first) == [(3, LockRefunded(LOCK, HASHLOCK))]
-        assert first.head.height == 3
+        assert first.head == Head(CHAIN, 3, read_block(_block(3)).hash, TIME, 3)
         assert first.cursor.text.startswith("3:")
         with pytest.raises(Unavailable, match="not seen to hold block 4"):
             await anext(stream)
@@ -182,3 +191,11 @@ async def test_a_peer_that_is_behind_the_cursor_is_passed_over() -> None:
         with pytest.raises(Unavailable, match="ends at block 4"):
             await anext(notices(gateway, LONG, Cursor(f"6:{'ab' * 32}:{'cd' * 32}")))
         assert gateway.preferred == level.address
+
+
+async def test_a_stream_at_a_stale_peer_says_why_before_its_caller_gives_up() -> None:
+    async with gateway_to(OwnPeer(4, longest=4).service()) as gateway:
+        stream = notices(gateway, SHORT, objection="too few others answer")
+        assert (await anext(stream)).head.height == 4
+        with pytest.raises(Unavailable, match="trade: too few others answer"):
+            await anext(stream)
