@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.answers import AsJson, brief, moment, print_json, print_table, run
-from gateway.cli.connection import DEFAULT_CONFIG, ConfigFile, TlsCa, Token, Url, connected
+from gateway.cli.connection import ChosenGateway, with_gateway
 
 if TYPE_CHECKING:
     from gateway.api.bodies import BalancesView, ChainDetail, ChainView
@@ -18,17 +18,12 @@ ChainName = Annotated[str, typer.Argument(help="The chain's name in the configur
 
 
 @chain_commands.command("list")
-def list_chains(
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
-    as_json: AsJson = False,
-) -> None:
+@with_gateway
+def list_chains(chosen: ChosenGateway, as_json: AsJson = False) -> None:
     """Lists the chains as they were last seen."""
 
     async def work() -> tuple[ChainView, ...]:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.chains()
 
     chains = run(work())
@@ -53,18 +48,12 @@ def list_chains(
 
 
 @chain_commands.command()
-def show(
-    name: ChainName,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
-    as_json: AsJson = False,
-) -> None:
+@with_gateway
+def show(chosen: ChosenGateway, name: ChainName, as_json: AsJson = False) -> None:
     """Shows one chain: its bounds, its head, its assets."""
 
     async def work() -> ChainDetail:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.chain(name)
 
     chain = run(work())
@@ -90,23 +79,21 @@ def show(
 
 
 @chain_commands.command()
+@with_gateway
 def balance(
+    chosen: ChosenGateway,
     name: Annotated[
         str | None, typer.Argument(help="The chain's name; every chain, if not said.")
     ] = None,
     asset: Annotated[
         list[str] | None, typer.Option(help="CAIP-19 id; may be given several times.")
     ] = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
     """What the gateway's accounts hold, read from the chains now."""
 
     async def work() -> list[tuple[str, BalancesView]]:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             names = [name] if name else [chain.name for chain in await client.chains()]
             return [(one, await client.balances(one, *(asset or ()))) for one in names]
 
@@ -126,18 +113,12 @@ def balance(
 
 
 @chain_commands.command()
-def resume(
-    name: ChainName,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
-    as_json: AsJson = False,
-) -> None:
+@with_gateway
+def resume(chosen: ChosenGateway, name: ChainName, as_json: AsJson = False) -> None:
     """Says that a frozen chain can be trusted again: new locks and reveals may be made on it."""
 
     async def work() -> ChainView:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.resume(name)
 
     chain = run(work())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, cast
 
 import typer
 
@@ -11,6 +14,8 @@ from gateway.cli.answers import Failed
 
 if TYPE_CHECKING:
     from gateway.client import GatewayClient
+
+P = ParamSpec("P")
 
 ConfigFile = Annotated[
     Path,
@@ -36,28 +41,69 @@ TlsCa = Annotated[
 DEFAULT_CONFIG = Path("gateway.yaml")
 
 
-def connected(config: Path, url: str | None, token: str | None, ca: Path | None) -> GatewayClient:
-    """Raises ConfigurationError, Failed."""
-    from gateway.client import GatewayClient
-    from gateway.settings import load_api, read_secret
+@dataclass(frozen=True, slots=True)
+class ChosenGateway:
+    """What was said of the gateway that a command is to speak to."""
 
-    if url is None:
-        if token is not None or ca is not None:
-            raise Failed("--token and --tls-ca go with --url")
-        if not config.exists():
-            raise Failed(
-                f"there is no file {config}: name the gateway's configuration with -c FILE, "
-                "or its API with --url and --token"
+    config: Path
+    url: str | None
+    token: str | None
+    tls_ca: Path | None
+
+    def client(self) -> GatewayClient:
+        """Raises ConfigurationError, Failed."""
+        from gateway.client import GatewayClient
+        from gateway.settings import load_api, read_secret
+
+        if self.url is None:
+            if self.token is not None or self.tls_ca is not None:
+                raise Failed("--token and --tls-ca go with --url")
+            if not self.config.exists():
+                raise Failed(
+                    f"there is no file {self.config}: name the gateway's configuration with "
+                    "-c FILE, or its API with --url and --token"
+                )
+            api = load_api(self.config)
+            scheme = "http" if api.tls_certificate is None else "https"
+            host = f"[{api.host}]" if ":" in api.host else api.host
+            # The certificate that the gateway shows is the one that its own file names.
+            return GatewayClient(
+                f"{scheme}://{host}:{api.port}",
+                read_secret(api.token, "api.token"),
+                ca=api.tls_certificate,
             )
-        api = load_api(config)
-        scheme = "http" if api.tls_certificate is None else "https"
-        host = f"[{api.host}]" if ":" in api.host else api.host
-        # The certificate that the gateway shows is the one that its own file names.
-        return GatewayClient(
-            f"{scheme}://{host}:{api.port}",
-            read_secret(api.token, "api.token"),
-            ca=api.tls_certificate,
-        )
-    if token is None:
-        raise Failed("--url needs --token file:PATH or --token env:NAME")
-    return GatewayClient(url, read_secret(token, "--token"), ca=ca)
+        if self.token is None:
+            raise Failed("--url needs --token file:PATH or --token env:NAME")
+        return GatewayClient(self.url, read_secret(self.token, "--token"), ca=self.tls_ca)
+
+
+def with_gateway(command: Callable[Concatenate[ChosenGateway, P], None]) -> Callable[..., None]:
+    """Gives a command the options that choose its gateway, before its ``--json``; the command
+    itself has one parameter for them, its first."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=of)
+        for name, of, default in _OPTIONS
+    ]
+    place = next((at for at, one in enumerate(own) if one.name == "as_json"), len(own))
+    shown = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    shown[place:place] = options
+
+    def called(**given: Any) -> None:
+        chosen = ChosenGateway(*(given.pop(name) for name, _, _ in _OPTIONS))
+        cast("Callable[..., None]", command)(chosen, **given)
+
+    # The parser reads a command's name, its help and its parameters off the function.
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = {one.name: one.annotation for one in shown}
+    called.__dict__["__signature__"] = inspect.Signature(shown)
+    return called
+
+
+_OPTIONS: Final[tuple[tuple[str, Any, Any], ...]] = (
+    ("config", ConfigFile, DEFAULT_CONFIG),
+    ("url", Url, None),
+    ("token", Token, None),
+    ("tls_ca", TlsCa, None),
+)
+"""In the order of ``ChosenGateway``'s fields."""

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from gateway.cli.answers import AsJson, print_json, run
-from gateway.cli.connection import DEFAULT_CONFIG, ConfigFile, TlsCa, Token, Url, connected
+from gateway.cli.connection import ChosenGateway, with_gateway
 
 if TYPE_CHECKING:
     from gateway.api.bodies import DoctorView
 
 
-def doctor(
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
-    as_json: AsJson = False,
-) -> None:
+@with_gateway
+def doctor(chosen: ChosenGateway, as_json: AsJson = False) -> None:
     """Says what is wrong, and how to mend it.
 
     Asks the running gateway for its chains, contracts, clocks, balances, journal and peers. Where
@@ -31,16 +26,16 @@ def doctor(
     from gateway.settings import ConfigurationError
 
     async def work() -> DoctorView:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.doctor()
 
     try:
         found = run(work())
     except (GatewayUnreachable, ConfigurationError) as error:
         # An API token that cannot be read is one more thing to find, not the end of the search.
-        if url is not None:
+        if chosen.url is not None:
             raise
-        found = _at_rest(config, error)
+        found = _at_rest(chosen.config, error)
     if as_json:
         print_json(found)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from gateway.cli.answers import AsJson, Failed, brief, moment, print_json, print_table, run
-from gateway.cli.connection import DEFAULT_CONFIG, ConfigFile, TlsCa, Token, Url, connected
+from gateway.cli.connection import ChosenGateway, with_gateway
 
 if TYPE_CHECKING:
     from gateway.api.bodies import EventView, LegView, SideBody, SwapDetail
@@ -26,7 +26,9 @@ IdempotencyKey = Annotated[
 
 
 @swap_commands.command()
+@with_gateway
 def offer(
+    chosen: ChosenGateway,
     peer: Annotated[str, typer.Argument(help="The peer's name in the configuration.")],
     give: Annotated[
         tuple[str, str],
@@ -45,10 +47,6 @@ def offer(
     ] = None,
     reference: Annotated[str, typer.Option(help="Your own text; the peer sees it.")] = "",
     idempotency_key: IdempotencyKey = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
     """Offers a swap to a peer. Nothing is locked before the peer has accepted.
@@ -60,7 +58,7 @@ def offer(
     async def work() -> SwapDetail:
         from gateway.api.bodies import DeadlinesBody, OfferBody
 
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             body = OfferBody(
                 peer=peer,
                 give=await _side(client, give, "--give"),
@@ -75,39 +73,35 @@ def offer(
 
 
 @swap_commands.command()
+@with_gateway
 def accept(
+    chosen: ChosenGateway,
     swap: SwapId,
     idempotency_key: IdempotencyKey = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
     """Accepts a received offer. Our lock follows once the peer's is final."""
 
     async def work() -> SwapDetail:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.accept(await _id(client, swap), idempotency_key=idempotency_key)
 
     _print(run(work()), as_json)
 
 
 @swap_commands.command()
+@with_gateway
 def reject(
+    chosen: ChosenGateway,
     swap: SwapId,
     reason: Annotated[str, typer.Option(help="The peer is told it.")] = "",
     idempotency_key: IdempotencyKey = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
     """Rejects a received offer."""
 
     async def work() -> SwapDetail:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.reject(
                 await _id(client, swap), reason, idempotency_key=idempotency_key
             )
@@ -116,7 +110,9 @@ def reject(
 
 
 @swap_commands.command("list")
+@with_gateway
 def list_swaps(
+    chosen: ChosenGateway,
     phase: Annotated[str | None, typer.Option(help="Only those in this phase.")] = None,
     role: Annotated[str | None, typer.Option(help="initiator or responder.")] = None,
     peer: Annotated[str | None, typer.Option(help="Only those with this peer.")] = None,
@@ -126,16 +122,12 @@ def list_swaps(
     ] = None,
     after: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
     """Lists swaps, newest first."""
 
     async def work() -> Any:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.swaps(
                 phase=phase,
                 role=role,
@@ -171,42 +163,34 @@ def list_swaps(
 
 
 @swap_commands.command()
-def show(
-    swap: SwapId,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
-    as_json: AsJson = False,
-) -> None:
+@with_gateway
+def show(chosen: ChosenGateway, swap: SwapId, as_json: AsJson = False) -> None:
     """Says where a swap is, and what is next.
 
     With what it waits for, and until when.
     """
 
     async def work() -> SwapDetail:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             return await client.swap(await _id(client, swap))
 
     _print(run(work()), as_json)
 
 
 @swap_commands.command()
+@with_gateway
 def watch(
+    chosen: ChosenGateway,
     swap: Annotated[
         str | None, typer.Argument(metavar="[SWAP]", help="One swap; all, if not said.")
     ] = None,
     after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
-    config: ConfigFile = DEFAULT_CONFIG,
-    url: Url = None,
-    token: Token = None,
-    tls_ca: TlsCa = None,
     as_json: AsJson = False,
 ) -> None:
     """Prints what happens, as it happens. Of one swap: until it has ended."""
 
     async def work() -> None:
-        async with connected(config, url, token, tls_ca) as client:
+        async with chosen.client() as client:
             full = await _id(client, swap) if swap is not None else None
             stream = cast("Any", client.events(full, after))
             async with aclosing(stream) as events:
