@@ -1,5 +1,5 @@
-"""Pairs of organisations on one embedded native chain and one embedded Fabric, with gateways that
-can be killed. Each pair has keys and journals of its own, so that pairs can swap side by side."""
+"""Pairs of organisations on the embedded native chain and one other ledger, with gateways that can
+be killed. Each pair has keys and journals of its own, so that pairs can swap side by side."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ OUTAGE = 120
 """Long, so that a loaded machine never makes a happy swap late."""
 GIVE, GET = 300, 7
 """Smallest units of an asset of each ledger."""
+TRADED = {"native": 1, "ethereum": 1, "fabric": 0}
+"""Which of a ledger's assets: none that pays for transactions, so that balances are exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,17 @@ class Side:
 
 
 class Pair:
-    """An initiator that gives native tokens, and a responder that accepts by policy."""
+    """An initiator that gives native tokens, and a responder that accepts by policy. ``other``:
+    the ledger on which the initiator is paid."""
 
-    def __init__(self, initiator: Side, responder: Side, give: AssetId, get: AssetId) -> None:
+    def __init__(
+        self, initiator: Side, responder: Side, give: AssetId, get: AssetId, other: str
+    ) -> None:
         self.initiator = initiator
         self.responder = responder
         self.give = give
         self.get = get
+        self.other = other
         self.seen: dict[str, str] = {}
         """Where each side's swap was last, for a failure's message."""
 
@@ -106,7 +112,7 @@ class Pair:
     async def holdings(self, side: Side) -> Holdings:
         async def read() -> Holdings:
             given = await side.client.balances("native", str(self.give))
-            got = await side.client.balances("fabric", str(self.get))
+            got = await side.client.balances(self.other, str(self.get))
             return Holdings(int(given.balances[0].amount), int(got.balances[0].amount))
 
         return await side.told(read)
@@ -176,13 +182,14 @@ def make_environment(
     folder: Path,
     pairs: int,
     *,
+    other: str = "fabric",
     reaction: int = 4,
     outage: int = OUTAGE,
     offers: Mapping[str, int] = OFFERS,
 ) -> Environment:
     names = [(f"alpha{number}", f"beta{number}") for number in range(pairs)]
     plan = Plan(
-        ledgers=("native", "fabric"),
+        ledgers=("native", other),
         organisations=[name for pair in names for name in pair],
         accepting=[(beta, alpha) for alpha, beta in names],
         bounds={"reaction": reaction, "outage": outage},
@@ -198,12 +205,14 @@ async def start(environment: Environment, pairs: int) -> list[Pair]:
     """Ledgers and gateways, all ready. Who calls this ends them, also where it fails."""
     environment.prepare(iter(free_block(environment.ports_needed)))
     await environment.up()
-    give = environment.networks["native"].assets()[1]
-    get = environment.networks["fabric"].assets()[0]
+    give = environment.networks["native"].assets()[TRADED["native"]]
+    (other,) = (ledger for ledger in environment.plan.ledgers if ledger != "native")
+    get = environment.networks[other].assets()[TRADED[other]]
 
     def side(name: str) -> Side:
         return Side(environment.organisations[name], environment.ports[name].api)
 
     return [
-        Pair(side(f"alpha{number}"), side(f"beta{number}"), give, get) for number in range(pairs)
+        Pair(side(f"alpha{number}"), side(f"beta{number}"), give, get, other)
+        for number in range(pairs)
     ]
