@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from adapters.model import InvalidValue
 from gateway.api.bodies import (
     BalancesView,
     ChainDetail,
@@ -58,13 +60,18 @@ class GatewayUnreachable(Exception):
 
 
 class GatewayClient:
-    """``url``: for example http://127.0.0.1:8080. ``ca``: PEM file, where the API has TLS.
+    """``url``: for example http://127.0.0.1:8080. ``ca``: PEM file, where the API has TLS. Raises
+    InvalidValue for those that cannot be used.
 
     Use it as an async context manager. Every method raises ApiError and GatewayUnreachable.
     """
 
     def __init__(self, url: str, token: Secret, *, ca: Path | None = None) -> None:
-        self._url = url.rstrip("/")
+        self._url = _usable(url)
+        if not _is_header(token.text):
+            raise InvalidValue(
+                "the gateway's token must be printable ASCII characters without spaces"
+            )
         self._http = httpx.AsyncClient(
             base_url=self._url,
             headers={"authorization": f"Bearer {token.text}"},
@@ -167,7 +174,7 @@ class GatewayClient:
                 raise _refusal(response.status_code, await response.aread())
             async for line in response.aiter_lines():
                 if line.startswith("data: "):
-                    yield EventView.model_validate_json(line.removeprefix("data: "))
+                    yield self._read(EventView, line.removeprefix("data: "))
 
     # --- chains, peers, the gateway itself -------------------------------------------------------
 
@@ -239,8 +246,11 @@ class GatewayClient:
             raise self._unreachable(error) from error
         if not (answer.is_success or answer.status_code in also):
             raise _refusal(answer.status_code, answer.content)
+        return self._read(kind, answer.content)
+
+    def _read(self, kind: type[T], content: str | bytes) -> T:
         try:
-            return TypeAdapter(kind).validate_json(answer.content)
+            return TypeAdapter(kind).validate_json(content)
         except ValidationError as error:
             raise GatewayUnreachable(
                 f"what answers at {self._url} is not a gateway of this version"
@@ -253,17 +263,50 @@ class GatewayClient:
         )
 
 
+def _usable(url: str) -> str:
+    try:
+        port = httpx.URL(url).port
+    except httpx.InvalidURL:
+        port = 0
+    if (
+        not url.startswith(("http://", "https://"))
+        or not 0 < (80 if port is None else port) < 65536
+    ):
+        raise InvalidValue(
+            f"{url!r} is not a gateway's URL: it is for example http://127.0.0.1:8080"
+        )
+    return url.rstrip("/")
+
+
+def _is_header(text: str) -> bool:
+    return re.fullmatch(r"[\x21-\x7e]+", text) is not None
+
+
 def _trusting(url: str, ca: Path | None) -> ssl.SSLContext | bool:
     """What TLS is checked against. Plain HTTP has none, and reading the machine's whole list of
     authorities for it would cost each command some tens of milliseconds. Redirects are not
     followed, so that no answer leads from there to TLS unchecked."""
     if url.startswith("http://"):
         return False
-    return True if ca is None else ssl.create_default_context(cafile=ca)
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise InvalidValue(f"{ca} is not a PEM file of certificates") from None
+    except OSError as error:
+        raise InvalidValue(f"{ca} cannot be read: {error.strerror}") from None
 
 
 def _key(idempotency_key: str | None) -> Mapping[str, str]:
-    return {"idempotency-key": idempotency_key} if idempotency_key is not None else {}
+    """Raises InvalidValue for what no header can hold; the gateway has the rest of the rule."""
+    if idempotency_key is None:
+        return {}
+    if not _is_header(idempotency_key):
+        raise InvalidValue(
+            "the idempotency key must be 1 to 128 printable ASCII characters without spaces"
+        )
+    return {"idempotency-key": idempotency_key}
 
 
 def _part(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from structlog.stdlib import get_logger
 
@@ -420,15 +420,26 @@ async def open_tower(
 # --- processes -----------------------------------------------------------------------------------
 
 
-async def run_gateway(settings: GatewaySettings, *, prompt: Prompt | None = None) -> None:
-    """A gateway's process: runs until SIGTERM or SIGINT. Raises what open_gateway and run do."""
+async def run_gateway(
+    settings: GatewaySettings,
+    *,
+    prompt: Prompt | None = None,
+    serving: Callable[[Gateway], None] = lambda _: None,
+) -> None:
+    """A gateway's process: runs until SIGTERM or SIGINT; ``serving`` is told once clients can
+    connect. Raises what open_gateway and run do."""
+    await until_signalled(lambda: open_gateway(settings, prompt=prompt), serving)
 
-    await until_signalled(lambda: open_gateway(settings, prompt=prompt))
 
-
-async def run_tower(settings: TowerSettings, *, prompt: Prompt | None = None) -> None:
-    """A watchtower's process: runs until SIGTERM or SIGINT. Raises what open_tower and run do."""
-    await until_signalled(lambda: open_tower(settings, prompt=prompt))
+async def run_tower(
+    settings: TowerSettings,
+    *,
+    prompt: Prompt | None = None,
+    serving: Callable[[WatchtowerProcess], None] = lambda _: None,
+) -> None:
+    """A watchtower's process: runs until SIGTERM or SIGINT; ``serving`` is told once it begins.
+    Raises what open_tower and run do."""
+    await until_signalled(lambda: open_tower(settings, prompt=prompt), serving)
 
 
 class Process(Protocol):
@@ -439,17 +450,23 @@ class Process(Protocol):
     def stop(self) -> None: ...
 
 
-async def until_signalled(opened: Callable[[], AbstractAsyncContextManager[Process]]) -> None:
+P = TypeVar("P", bound=Process)
+
+
+async def until_signalled(
+    opened: Callable[[], AbstractAsyncContextManager[P]], serving: Callable[[P], None]
+) -> None:
     """Builds and runs a process. The first SIGTERM or SIGINT asks it to stop; the second, or one
     that comes while it is still being built, cancels it."""
     loop = asyncio.get_running_loop()
-    built: list[Process] = []
+    built: list[P] = []
     signals = 0
 
     async def work() -> None:
         async with opened() as process:
             garbage.settle()
             built.append(process)
+            serving(process)
             await process.run()
 
     task = asyncio.create_task(work())

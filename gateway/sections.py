@@ -105,6 +105,13 @@ class ListenerSection(Section):
     def limits(self) -> ConnectionLimits:
         return ConnectionLimits(self.connections, self.connections_per_address)
 
+    @property
+    def url(self) -> str:
+        """Where clients on this machine reach it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        encrypted = getattr(self, "tls_certificate", None) is not None
+        return f"{'https' if encrypted else 'http'}://{host}:{self.port}"
+
 
 class ApiSection(ListenerSection):
     """The HTTP API for this organisation's own users."""

@@ -5,11 +5,14 @@ Amounts are decimal strings in smallest units; hashes are 0x-hex; times are Unix
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from relayers.protocol.offer import MAX_REASON, MAX_REFERENCE
+
+MAX_ASSET: Final = 200
+"""Characters of an asset's id."""
 
 
 class _Body(BaseModel):
@@ -22,7 +25,7 @@ class _Body(BaseModel):
 class SideBody(_Body):
     """One side of a swap: an asset, and how much of it, in one of two ways."""
 
-    asset: str = Field(max_length=200, description="CAIP-19 id.")
+    asset: str = Field(max_length=MAX_ASSET, description="CAIP-19 id.")
     amount: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,80}$")] | None = Field(
         default=None, description='In smallest units, for example "12500000".'
     )

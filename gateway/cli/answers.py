@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Answer in JSON; a failure too, as one line on standard output."),
+]
 
 
 class Failed(Exception):

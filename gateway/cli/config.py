@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.answers import AsJson, print_json
+from gateway.cli.connection import OwnConfig
 
 config_commands = typer.Typer(no_args_is_help=True, help="The configuration file.")
 
@@ -19,22 +19,16 @@ def _config() -> None:
 
 @config_commands.command()
 def check(
-    config: Annotated[Path, typer.Option("-c", "--config", help="The file to check.")],
+    config: OwnConfig,
     watchtower: Annotated[
         bool, typer.Option("--watchtower", help="It is a watchtower's configuration.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Reads a configuration and says what is wrong with it. Nothing is started or written."""
-    from gateway.settings import ConfigurationError, load_gateway, load_tower
+    from gateway.settings import load_gateway, load_tower
 
-    try:
-        chains = load_tower(config).chains if watchtower else load_gateway(config).chains
-    except ConfigurationError as error:
-        if not as_json:
-            raise
-        print_json({"ok": False, "problems": list(error.problems)})
-        raise typer.Exit(1) from None
+    chains = load_tower(config).chains if watchtower else load_gateway(config).chains
     if as_json:
         print_json({"ok": True, "chains": [chain.name for chain in chains]})
     else:

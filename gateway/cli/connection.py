@@ -27,6 +27,11 @@ ConfigFile = Annotated[
         show_default=True,
     ),
 ]
+OwnConfig = Annotated[
+    Path,
+    typer.Option("-c", "--config", envvar="ISTHMUS_CONFIG", help="The configuration file."),
+]
+"""Of a command that reads the whole file itself, and so must be told which."""
 Url = Annotated[
     str | None,
     typer.Option("--url", help="The gateway's API, in place of a configuration file."),
@@ -64,11 +69,9 @@ class ChosenGateway:
                     "-c FILE, or its API with --url and --token"
                 )
             api = load_api(self.config)
-            scheme = "http" if api.tls_certificate is None else "https"
-            host = f"[{api.host}]" if ":" in api.host else api.host
             # The certificate that the gateway shows is the one that its own file names.
             return GatewayClient(
-                f"{scheme}://{host}:{api.port}",
+                api.url,
                 read_secret(api.token, "api.token"),
                 ca=api.tls_certificate,
             )

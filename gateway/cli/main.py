@@ -12,7 +12,9 @@ from gateway.cli.config import config_commands
 from gateway.cli.demo import demo
 from gateway.cli.devnet import devnet_commands
 from gateway.cli.doctor import doctor
+from gateway.cli.failures import code_of, json_wanted, tell
 from gateway.cli.key import key_commands
+from gateway.cli.quarantine import quarantine_commands
 from gateway.cli.run import gateway_commands, watchtower_commands
 from gateway.cli.swap import swap_commands
 
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(swap_commands, name="swap")
 app.add_typer(chain_commands, name="chain")
+app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(gateway_commands, name="gateway")
 app.add_typer(watchtower_commands, name="watchtower")
 app.add_typer(key_commands, name="key")
@@ -36,37 +39,17 @@ app.command()(doctor)
 app.command()(demo)
 
 
-EXPECTED = {
-    "adapters.model": ("InvalidValue",),
-    "adapters.spi": ("AdapterError", "SigningFailed"),
-    "gateway.cli.answers": ("Failed",),
-    "gateway.client": ("ApiError", "GatewayUnreachable"),
-    "gateway.devnet.environment": ("NotPrepared",),
-    "gateway.devnet.ports": ("PortsTaken",),
-    "gateway.settings": ("ConfigurationError",),
-    "relayers.journal.port": ("JournalError",),
-    "relayers.signing.keystore": ("KeyFileError",),
-    "relayers.signing.secret": ("SecretMissing",),
-}
-"""Errors whose message is written for people, by module. They are named, not imported: what was
-raised is of a module that is loaded, and the others are not needed to tell so."""
-
-
-def is_expected(error: Exception) -> bool:
-    return any(
-        isinstance(error, getattr(sys.modules[module], name))
-        for module, names in EXPECTED.items()
-        if module in sys.modules
-        for name in names
-    )
-
-
 def main() -> NoReturn:
+    as_json = json_wanted(sys.argv[1:])
+    status = 1
     try:
-        app()
+        # What the parser refuses it tells by itself, but for programs.
+        status = app(standalone_mode=not as_json) or 0
     except Exception as error:
-        if not is_expected(error):
+        foreseen = code_of(error) is not None
+        if foreseen or as_json:
+            tell(error, as_json=as_json)
+        if not foreseen:
             raise
-        for line in str(error).splitlines():
-            sys.stderr.write(f"isthmus: {line}\n")
-    sys.exit(1)
+        status = getattr(error, "exit_code", 1)
+    sys.exit(status)

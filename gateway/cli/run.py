@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from gateway.cli.answers import AsJson
+from gateway.cli.connection import OwnConfig
 
 if TYPE_CHECKING:
     from relayers.signing.secret import Prompt
 
 gateway_commands = typer.Typer(no_args_is_help=True, help="This organisation's gateway.")
 watchtower_commands = typer.Typer(no_args_is_help=True, help="A watchtower.")
-
-RunConfig = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
 
 
 @gateway_commands.callback()
@@ -28,8 +30,12 @@ def _watchtower() -> None:
 
 
 @gateway_commands.command("run")
-def run_gateway(config: RunConfig) -> None:
-    """Runs the gateway until it is stopped (SIGTERM or Ctrl-C)."""
+def run_gateway(config: OwnConfig, as_json: AsJson = False) -> None:
+    """Runs the gateway until it is stopped (SIGTERM or Ctrl-C).
+
+    With --json it prints one line once it serves: who it is, and where. The log is on standard
+    error.
+    """
     from gateway import garbage
 
     garbage.begin()
@@ -41,13 +47,32 @@ def run_gateway(config: RunConfig) -> None:
 
     settings = load_gateway(config)
     set_up_logs(settings.root.log.level)
-    asyncio.run(compose.run_gateway(settings, prompt=prompt()))
+
+    def serving(gateway: compose.Gateway) -> None:
+        root = settings.root
+        _print_line(
+            {
+                "ok": True,
+                "organisation": root.gateway.organisation,
+                "address": "0x" + gateway.services.dealing.address.hex(),
+                "api": root.api.url,
+                "peer_api": root.peer_api.url,
+                "chains": [chain.name for chain in settings.chains],
+            }
+        )
+
+    told = serving if as_json else lambda _: None
+    asyncio.run(compose.run_gateway(settings, prompt=prompt(), serving=told))
 
 
 @watchtower_commands.command("run")
-def run_watchtower(config: RunConfig) -> None:
+def run_watchtower(config: OwnConfig, as_json: AsJson = False) -> None:
     """Runs a watchtower until it is stopped: it claims for whoever is due, once a secret is on a
-    chain, and refunds what is overdue."""
+    chain, and refunds what is overdue.
+
+    With --json it prints one line once it watches: who it is, and where its metrics are. The log is
+    on standard error.
+    """
     from gateway import garbage
 
     garbage.begin()
@@ -59,7 +84,26 @@ def run_watchtower(config: RunConfig) -> None:
 
     settings = load_tower(config)
     set_up_logs(settings.root.log.level)
-    asyncio.run(compose.run_tower(settings, prompt=prompt()))
+
+    def serving(_: compose.WatchtowerProcess) -> None:
+        metrics = settings.root.metrics
+        _print_line(
+            {
+                "ok": True,
+                "organisation": settings.root.organisation,
+                "metrics": metrics.url if metrics is not None else None,
+                "chains": [chain.name for chain in settings.chains],
+            }
+        )
+
+    told = serving if as_json else lambda _: None
+    asyncio.run(compose.run_tower(settings, prompt=prompt(), serving=told))
+
+
+def _print_line(value: Mapping[str, Any]) -> None:
+    """At once, though it be into a pipe."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def prompt() -> Prompt | None:

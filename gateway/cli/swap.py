@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from gateway.cli.answers import AsJson, Failed, brief, moment, print_json, print_table, run
+from gateway.cli.bodies import refused_as
 from gateway.cli.connection import ChosenGateway, with_gateway
 
 if TYPE_CHECKING:
@@ -59,14 +60,17 @@ def offer(
         from gateway.api.bodies import DeadlinesBody, OfferBody
 
         async with chosen.client() as client:
-            body = OfferBody(
-                peer=peer,
-                give=await _side(client, give, "--give"),
-                get=await _side(client, get, "--get"),
-                valid_for=valid_for,
-                deadlines=DeadlinesBody(give=deadlines[0], get=deadlines[1]) if deadlines else None,
-                reference=reference,
-            )
+            with refused_as({"peer": "PEER", "reference": "--reference"}):
+                body = OfferBody(
+                    peer=peer,
+                    give=await _side(client, give, "--give"),
+                    get=await _side(client, get, "--get"),
+                    valid_for=valid_for,
+                    deadlines=(
+                        DeadlinesBody(give=deadlines[0], get=deadlines[1]) if deadlines else None
+                    ),
+                    reference=reference,
+                )
             return await client.offer(body, idempotency_key=idempotency_key)
 
     _print(run(work()), as_json)
@@ -102,9 +106,9 @@ def reject(
 
     async def work() -> SwapDetail:
         async with chosen.client() as client:
-            return await client.reject(
-                await _id(client, swap), reason, idempotency_key=idempotency_key
-            )
+            full = await _id(client, swap)
+            with refused_as({"reason": "--reason"}):
+                return await client.reject(full, reason, idempotency_key=idempotency_key)
 
     _print(run(work()), as_json)
 
@@ -269,7 +273,8 @@ async def _side(client: GatewayClient, side: tuple[str, str], option: str) -> Si
                 )
             case _:
                 raise Failed(f"{option}: {asset} is more than one asset: give its CAIP-19 id")
-    return SideBody(asset=asset, quantity=quantity)
+    with refused_as({"asset": f"{option}: the asset", "quantity": f"{option}: the amount"}):
+        return SideBody(asset=asset, quantity=quantity)
 
 
 def _amount(leg: LegView) -> str:
