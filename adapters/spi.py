@@ -231,8 +231,8 @@ class Adapter(Protocol):
         sentences for people; empty where nothing that can be seen stands against it.
 
         Asked before the preimage is let out for the first time, and tells nobody anything of it.
-        For example: no coin for the fee, a fee above the configured cap, an account that the chain
-        does not know.
+        May commit a transaction that changes nothing. For example: no coin for the fee, a fee above
+        the configured cap, an account that the chain does not know, orderers that serve nobody.
         """
 
     # for operators

@@ -16,7 +16,7 @@ from adapters.fabric.pem_signer import PemSigner
 from adapters.fabric.plugin import plugin
 from adapters.fabric.settings import FabricSettings
 from adapters.model import AssetId
-from adapters.spi import Adapter, Credential
+from adapters.spi import Adapter, Credential, Unavailable
 from tests.ports import free_block
 
 PARTICIPANTS = ("ann", "ben", "cat")
@@ -35,7 +35,7 @@ class DevnetHarness(Harness):
         self._devnet.prepare(free_block(self._devnet.ports_needed), participants)
         for spec in self._devnet.processes():
             self._start(spec)
-        asyncio.run(self._devnet.ready())
+        asyncio.run(self._ready())
 
     def stop(self) -> None:
         for process in self._processes.values():
@@ -55,7 +55,16 @@ class DevnetHarness(Harness):
 
     async def start_network(self) -> None:
         self._start(self._network())
-        await self._devnet.ready()
+        await self._ready()
+
+    async def _ready(self) -> None:
+        """As long as its processes live: how fast they start is the machine's matter."""
+        while True:
+            try:
+                return await self._devnet.ready()
+            except Unavailable:
+                if any(process.poll() is not None for process in self._processes.values()):
+                    raise
 
     def _network(self) -> ProcessSpec:
         (spec,) = (spec for spec in self._devnet.processes() if "network" in spec.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -68,12 +68,10 @@ async def client(clients: list[GatewayClient]) -> GatewayClient:
 
 async def endorsing(client: GatewayClient) -> None:
     """Returns when the gateway endorses; a real one first learns of the others by gossip."""
-    until = time.monotonic() + 60
     while True:
         try:
             for chaincode in ("isthmus", "token"):
                 await client.endorse("put", "ready", "x", chaincode=chaincode)
             return
         except grpc.aio.AioRpcError:
-            if time.monotonic() > until:
-                raise
+            await asyncio.sleep(0.02)

@@ -95,7 +95,7 @@ async def refusal_of(call: Awaitable[Any]) -> Refusal:
 
 
 class GatewayClient:
-    """One user at one peer's gateway."""
+    """One user at one peer's gateway. It waits as long as the peer does."""
 
     def __init__(
         self, address: str, tls_ca: Path, user: User, channel: str, chaincode: str
@@ -164,8 +164,7 @@ class GatewayClient:
                 channel_id=self.channel,
                 proposed_transaction=proposal.signed,
                 target_organizations=orgs,
-            ),
-            timeout=60,
+            )
         )
         return reply.result
 
@@ -180,8 +179,7 @@ class GatewayClient:
                 channel_id=self.channel,
                 proposed_transaction=proposal.signed,
                 endorsing_organizations=orgs,
-            ),
-            timeout=60,
+            )
         )
         return reply.prepared_transaction
 
@@ -198,9 +196,11 @@ class GatewayClient:
         request = gateway_pb2.SubmitRequest(
             channel_id=channel or self.channel, prepared_transaction=envelope
         )
-        await self.stub.Submit(request, timeout=30)
+        await self.stub.Submit(request)
 
-    async def status_raw(self, *, high_s: bool = False, timeout: float = 30, **fields: Any) -> Any:
+    async def status_raw(
+        self, *, high_s: bool = False, timeout: float | None = None, **fields: Any
+    ) -> Any:
         inner = gateway_pb2.CommitStatusRequest(**fields).SerializeToString()
         signature = self.user.sign(inner, high_s=high_s)
         request = gateway_pb2.SignedCommitStatusRequest(request=inner, signature=signature)
@@ -240,10 +240,7 @@ class GatewayClient:
             after_transaction_id=after,
         ).SerializeToString()
         call = self.stub.ChaincodeEvents(
-            gateway_pb2.SignedChaincodeEventsRequest(
-                request=inner, signature=self.user.sign(inner)
-            ),
-            timeout=30,
+            gateway_pb2.SignedChaincodeEventsRequest(request=inner, signature=self.user.sign(inner))
         )
         try:
             async for reply in call:
