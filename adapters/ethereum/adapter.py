@@ -11,6 +11,7 @@ from adapters.ethereum import erc20
 from adapters.ethereum.account import Account
 from adapters.ethereum.artifact import lock_code_hashes
 from adapters.ethereum.claim_cost import claim_cost_obstacles
+from adapters.ethereum.claim_standing import claim_standing_obstacles
 from adapters.ethereum.diagnosis import diagnose
 from adapters.ethereum.follower import Follower
 from adapters.ethereum.heads import Heads
@@ -196,7 +197,16 @@ class EthereumAdapter:
     async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
         policy = self._settings.fee_policy()
         holder = self._ids.address_of(credential.account)
-        return await self._run(lambda node: claim_cost_obstacles(node, holder, policy))
+
+        async def seen(node: Node) -> Sequence[str]:
+            record = await self._records.lookup(node, lock_id)
+            time = (await self._heads.newest(node)).head.time
+            return [
+                *await claim_standing_obstacles(node, self._ids, record, time),
+                *await claim_cost_obstacles(node, holder, policy),
+            ]
+
+        return await self._run(seen)
 
     # --- for operators -------------------------------------------------------------------------
 

@@ -27,8 +27,8 @@ from adapters.ethereum.account import Account
 from adapters.ethereum.artifact import Artifact, load
 from adapters.ethereum.fees import FeePolicy
 from adapters.ethereum.identity import Identities, checksummed
-from adapters.ethereum.lock_contract import BALANCE_OF, Call, encode
-from adapters.ethereum.node_errors import NodeFailed, NodeRefused, selector
+from adapters.ethereum.lock_contract import BALANCE_OF, TRANSFER, Call, encode
+from adapters.ethereum.node_errors import NodeFailed, NodeRefused
 from adapters.ethereum.quantities import data, quantity, to_hex
 from adapters.ethereum.rpc import Node, Rpc
 from adapters.ethereum.tooling import ToolSet, install
@@ -45,7 +45,6 @@ TOKENS_EACH = 1_000_000 * 10**6
 _TOKEN = ("Demo Dollar", "DUSD", 6, 10**6 * TOKENS_EACH)
 _CONTRACTS = {"contract": "HashTimeLockCancun", "token": "DemoToken"}
 """Artefacts, by the names that their addresses have in the record of the deployment."""
-_TRANSFER = selector("transfer(address,uint256)")
 _PATIENCE = 60.0
 
 
@@ -156,7 +155,7 @@ class Devnet:
             if await self._funded(rpc, token, address):
                 continue
             await rpc.call("anvil_setBalance", checksummed(address), to_hex(COIN_EACH))
-            call = Call(token, 0, encode(_TRANSFER, address, TOKENS_EACH))
+            call = Call(token, 0, encode(TRANSFER, address, TOKENS_EACH))
             waiting.append(await deployer.send(call, 100_000))
         for transaction in waiting:
             await _receipt(rpc, transaction)

@@ -1,4 +1,4 @@
-"""What is asked of a token: balances, allowances, symbol and decimals."""
+"""What is asked of a token: balances, allowances, whether it would move, symbol and decimals."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from adapters.ethereum.lock_contract import (
     BALANCE_OF,
     DECIMALS,
     SYMBOL,
+    TRANSFER,
     Call,
     encode,
 )
-from adapters.ethereum.node_errors import NodeRefused
+from adapters.ethereum.node_errors import NodeRefused, rejection
 from adapters.ethereum.quantities import data, to_hex
 from adapters.ethereum.rpc import Node
 from adapters.model import Asset, AssetId, InvalidValue
@@ -40,6 +41,30 @@ async def balance(node: Node, token: bytes, holder: bytes, name: str) -> int:
 async def allowance(node: Node, token: bytes, holder: bytes, spender: bytes) -> int:
     """What the spender may take of the holder's tokens; 0 where there is no token."""
     return int.from_bytes((await _ask(node, token, encode(ALLOWANCE, holder, spender)))[:32], "big")
+
+
+async def transfer_refusal(
+    node: Node, token: bytes, holder: bytes, to: bytes, amount: int
+) -> str | None:
+    """Why the token would not move so many of the holder's to somebody now: paused, or one of the
+    two shut out. None where it would. It is only tried, not done. Raises NodeFailed, NodeRefused.
+    """
+    call = {
+        "from": checksummed(holder),
+        "to": checksummed(token),
+        "data": to_hex(encode(TRANSFER, to, amount)),
+    }
+    try:
+        answer = data(await node.call("eth_call", call, "latest"), "a token's answer")
+    except NodeRefused as refused:
+        known = rejection(refused)
+        if known is None:
+            raise
+        return known[1]
+    # As OpenZeppelin's SafeERC20, which the contract uses: no answer, or true.
+    if answer and int.from_bytes(answer[:32], "big") != 1:
+        return "the token answers that it did not"
+    return None
 
 
 def approval(token: bytes, spender: bytes, amount: int = UNLIMITED) -> Call:

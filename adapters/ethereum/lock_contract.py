@@ -37,6 +37,7 @@ CREDIT_OF = selector("creditOf(address)")
 BALANCE_OF = selector("balanceOf(address)")
 ALLOWANCE = selector("allowance(address,address)")
 APPROVE = selector("approve(address,uint256)")
+TRANSFER = selector("transfer(address,uint256)")
 SYMBOL = selector("symbol()")
 DECIMALS = selector("decimals()")
 
