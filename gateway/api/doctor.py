@@ -70,7 +70,7 @@ async def chain_findings(
                         check=finding.check,
                         ok=finding.ok,
                         seen=finding.seen,
-                        mend=finding.mend,
+                        mend="" if finding.ok else finding.mend,
                     )
                 )
             head = await adapter.head()
@@ -78,9 +78,6 @@ async def chain_findings(
         return [*found, refuted(part, "answer", f"none within {WAIT:g} s", "see to the node")]
     except AdapterError as error:
         return [*found, refuted(part, "head", str(error), "see to the node")]
-    if any(one.check == "clock" or one.check.startswith("clock of ") for one in found):
-        # Told already, and node by node.
-        return found
     profile = adapter.profile
     behind = now - head.time
     found.append(
