@@ -15,7 +15,6 @@ from gateway.cli.doctor import doctor
 from gateway.cli.failures import code_of, json_wanted, tell
 from gateway.cli.key import key_commands
 from gateway.cli.quarantine import quarantine_commands
-from gateway.cli.quarantine import quarantine_commands
 from gateway.cli.run import gateway_commands, watchtower_commands
 from gateway.cli.swap import swap_commands
 
@@ -30,7 +29,6 @@ app = typer.Typer(
 )
 app.add_typer(swap_commands, name="swap")
 app.add_typer(chain_commands, name="chain")
-app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(quarantine_commands, name="quarantine")
 app.add_typer(gateway_commands, name="gateway")
 app.add_typer(watchtower_commands, name="watchtower")
