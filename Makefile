@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help install demo test lint lock bench
+.PHONY: help install demo test lint lock bench reference
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -37,6 +37,9 @@ test: $(STAMP) ## All that this machine can run
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+reference: $(STAMP) ## Draws docs/reference from the code
+	@$(BIN)/python -m gateway.schema docs/reference
 
 lock: ## Renews requirements.lock (needs uv)
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -1,25 +1,23 @@
-"""The reference that is made from the code: configuration schemas, their pages, and the HTTP API.
+"""The reference that is made from the code: configuration, the HTTP API, codes, a swap's table.
 
-``python -m gateway.schema docs/reference`` writes it anew; a test holds the two together.
+``make reference`` writes docs/reference anew; a test holds the two together.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
-
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from adapters.registry import AdapterRegistry
 from adapters.spi import ChainSettings
 from gateway.api.user_app import user_app
+from gateway.configuration_page import configuration_page
 from gateway.sections import ChainKeys, KeySection, Root, Section, TowerRoot
 from gateway.services import Services
-from gateway.settings import field_model
+from relayers.protocol.table import to_markdown
 from relayers.signing.secret import Secret
 
 ADAPTERS: Final = ("native", "ethereum", "fabric", "simulated")
@@ -31,8 +29,9 @@ def reference() -> Mapping[str, str]:
     return {
         "configuration.schema.json": _json(configuration_schema(Root)),
         "watchtower.schema.json": _json(configuration_schema(TowerRoot)),
-        "configuration.md": configuration_page(),
+        "configuration.md": configuration_page(_adapters()),
         "openapi.json": _json(api_description()),
+        "swap-transitions.md": to_markdown(),
     }
 
 
@@ -87,70 +86,6 @@ def configuration_schema(root: type[Section]) -> Mapping[str, Any]:
         "description": KeySection.__doc__,
     }
     return {"$schema": DIALECT, **schema}
-
-
-# --- a page for people ---------------------------------------------------------------------------
-
-_INTRODUCTION: Final = """\
-# Configuration
-
-One YAML file per process. Made from the code by `python -m gateway.schema docs/reference`.
-
-- Relative paths start in the file's own folder.
-- A secret is never written into the file: `file:PATH` or `env:NAME` says where it is.
-- `ISTHMUS_A__B=value` in the environment puts a value at `a.b`: `ISTHMUS_API__PORT=8081`,
-  `ISTHMUS_PEERS__0__URL=https://…`. Upper and lower case are alike, and `_` also means `-`.
-- Amounts are whole numbers in the asset's smallest unit; times are seconds.
-"""
-
-
-def configuration_page() -> str:
-    """The reference of both configuration files, in Markdown."""
-    parts = [_INTRODUCTION, "## A gateway\n"]
-    parts += _tables(Root, "")
-    parts.append("## A watchtower\n")
-    parts += _tables(TowerRoot, "")
-    for name, settings in _adapters().items():
-        parts.append(f"## A chain's block with `adapter: {name}`\n")
-        parts += _tables(settings, "", also=ChainKeys)
-    return "\n".join(parts)
-
-
-def _tables(
-    model: type[BaseModel], prefix: str, also: type[BaseModel] | None = None
-) -> Iterator[str]:
-    fields = dict(model.model_fields) | (dict(also.model_fields) if also is not None else {})
-    lines = ["| key | default | meaning |", "|---|---|---|"]
-    below: list[tuple[str, type[BaseModel]]] = []
-    for name, field in fields.items():
-        inner = field_model(field.annotation)
-        default = _default(field.is_required(), field.default)
-        meaning = field.description or (_first_line(inner) if inner is not None else "")
-        lines.append(f"| `{prefix}{name}` | {default} | {_cell(meaning)} |")
-        if inner is not None and inner is not KeySection:
-            many = "tuple" in str(field.annotation)
-            below.append((f"{prefix}{name}{'[]' if many else ''}.", inner))
-    yield "\n".join(lines) + "\n"
-    for path, inner in below:
-        yield from _tables(inner, path)
-
-
-def _default(required: bool, default: Any) -> str:
-    if required:
-        return "**required**"
-    if default is None or default is PydanticUndefined or isinstance(default, BaseModel):
-        return ""
-    if isinstance(default, tuple):
-        return "none" if not default else f"`{json.dumps([str(item) for item in default])}`"
-    return f"`{default}`"
-
-
-def _first_line(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").strip().partition("\n")[0]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def main(arguments: list[str]) -> int:

@@ -50,14 +50,18 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
 class KeySection(Section):
-    """A key, by where it is. A text alone is the URI."""
+    """A key, by where it is. A text alone in place of the block is its `uri`."""
 
     uri: str = Field(
         pattern=r"^[a-z][a-z0-9+-]*:.+$",
-        description="Where the key is, for example keystore:keys/acme.json.",
+        description="`keystore:PATH`: an encrypted key file, as isthmus key new and isthmus key "
+        "import make it. `pem:PATH`: a P-256 key in PEM, as Fabric's tools write it; not for "
+        "gateway.swap_key.",
     )
     passphrase: SecretReference | None = Field(
-        default=None, description="file:PATH or env:NAME of the passphrase, where the key has one."
+        default=None,
+        description="`file:PATH` or `env:NAME` of the passphrase. Without it that of a key file is "
+        "asked for where somebody sits at the terminal, and a PEM file is taken to have none.",
     )
 
     @model_validator(mode="before")
@@ -71,10 +75,12 @@ class GatewaySection(Section):
 
     organisation: Name = Field(description="The organisation's name, as its peers know it.")
     key: KeySection = Field(
-        description="The secp256k1 key that signs offers; peers pin its address."
+        description="The secp256k1 key that signs offers; peers pin its address. Best one of its "
+        "own, that acts on no chain."
     )
     swap_key: KeySection = Field(
-        description="The key from which preimages are made. Whoever has it and an offer can claim."
+        description="The key from which preimages are made: a key file of kind swap_key. Whoever "
+        "has it and an offer can claim."
     )
 
 
@@ -114,11 +120,17 @@ class ListenerSection(Section):
 
 
 class ApiSection(ListenerSection):
-    """The HTTP API for this organisation's own users."""
+    """The HTTP API for this organisation's own users. Anywhere but on loopback it must have TLS."""
 
-    token: SecretReference = Field(description="file:PATH or env:NAME of the bearer token.")
-    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate.")
-    tls_key: Path | None = Field(default=None, description="PEM file of its private key.")
+    token: SecretReference = Field(description="`file:PATH` or `env:NAME` of the bearer token.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate. Required, with `tls_key`, where `host` is not "
+        "127.0.0.1, ::1 or localhost; the two go together.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of its private key, not encrypted."
+    )
 
     @model_validator(mode="after")
     def _tls_beyond_loopback(self) -> Self:
@@ -142,7 +154,7 @@ class PeerApiSection(ListenerSection):
         "through one proxy.",
     )
     tls_certificate: Path = Field(description="PEM file of the certificate that peers pin.")
-    tls_key: Path = Field(description="PEM file of its private key.")
+    tls_key: Path = Field(description="PEM file of its private key, not encrypted.")
 
 
 def _fraction(value: Any) -> Any:
@@ -231,14 +243,18 @@ class PeerSection(Section):
 
     name: Name = Field(description="What this organisation calls the peer.")
     address: str = Field(
-        pattern=r"^0x[0-9a-fA-F]{40}$", description="The peer's gateway key as an address."
+        pattern=r"^0x[0-9a-fA-F]{40}$",
+        description="The address of the peer's `gateway.key`, which signs its offers; not that of "
+        "a key that acts on a chain.",
     )
     url: str = Field(
         pattern=r"^https://[^/?#\s]+/?$",
         description="Where its peer listener is, for example https://gateway.example.com:8443.",
     )
     tls_ca: Path | None = Field(
-        default=None, description="PEM file of the CA that issued the peer's certificate."
+        default=None,
+        description="PEM file of the CA that issued the peer's certificate. Give exactly one of "
+        "`tls_ca` and `tls_certificate`.",
     )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file of the peer's certificate itself, in place of tls_ca."

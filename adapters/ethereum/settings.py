@@ -61,8 +61,15 @@ class EthereumSettings(ChainSettings):
         "signer's tokens (it takes tokens from nobody but its caller), or leave that to the "
         "operator.",
     )
-    coin_symbol: str = Field(default="ETH", min_length=1, max_length=16)
-    coin_decimals: int = Field(default=18, ge=0, le=36)
+    coin_symbol: str = Field(
+        default="ETH",
+        min_length=1,
+        max_length=16,
+        description="How people call the chain's native coin; no node tells it.",
+    )
+    coin_decimals: int = Field(
+        default=18, ge=0, le=36, description="Decimals of the native coin; no node tells them."
+    )
     max_fee_per_gas: int | None = Field(
         default=None, ge=0, description="Never pay more than this for a unit of gas, in wei."
     )
@@ -78,7 +85,9 @@ class EthereumSettings(ChainSettings):
     legacy: bool = Field(
         default=False, description="Send legacy transactions even where there is a base fee."
     )
-    request_timeout: float = Field(default=10.0, gt=0, le=300, description="Seconds.")
+    request_timeout: float = Field(
+        default=10.0, gt=0, le=300, description="Seconds until a node that is silent is given up."
+    )
     poll_interval: float = Field(
         default=1.0, gt=0, le=60, description="Seconds between two looks at the newest block."
     )

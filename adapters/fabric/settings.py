@@ -63,14 +63,17 @@ class FabricSettings(ChainSettings):
         description="PEM file of the certificate that reads. Default: the one that acts.",
     )
     reader_key: Path = Field(
-        description="PEM file of the reading certificate's private key (P-256). A reader of its "
-        "own, whose account holds nothing, keeps the acting key out of this file.",
+        description="PEM file of the reading certificate's private key (P-256), not encrypted: "
+        "whoever can read the file can read the channel. A reader of its own, whose account holds "
+        "nothing, keeps the acting key out of it.",
     )
     tls_certificate: Path | None = Field(
-        default=None, description="PEM file of the client's TLS certificate, where peers want one."
+        default=None,
+        description="PEM file of the client's TLS certificate, where peers want one; goes together "
+        "with `tls_key`.",
     )
     tls_key: Path | None = Field(
-        default=None, description="PEM file of the key of tls_certificate."
+        default=None, description="PEM file of the key of `tls_certificate`, not encrypted."
     )
     reaction: int = Field(
         ge=0,

@@ -39,14 +39,20 @@ from adapters.spi import (
 
 
 class AssetSettings(BaseModel):
+    """An asset of the ledger."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(description="CAIP-19 id, for example sim:alpha/token:gold.")
-    symbol: str = Field(min_length=1, max_length=16)
-    decimals: int = Field(ge=0, le=77)
+    symbol: str = Field(min_length=1, max_length=16, description="How people call it.")
+    decimals: int = Field(
+        ge=0, le=77, description="How many of its decimal digits the smallest unit takes up."
+    )
 
 
 class FundsSettings(BaseModel):
+    """What an account holds from the start."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account: str = Field(description="CAIP-10 id of an account that has a balance from the start.")
@@ -66,9 +72,11 @@ class LedgerSettings(BaseModel):
     )
     fee: int = Field(default=0, ge=0, description="Of a transaction, in smallest units of coin.")
     block_interval: float = Field(default=1.0, gt=0, description="Seconds between two blocks.")
-    coin: AssetSettings
-    tokens: tuple[AssetSettings, ...] = ()
-    funds: tuple[FundsSettings, ...] = ()
+    coin: AssetSettings = Field(description="The coin in which fees are paid.")
+    tokens: tuple[AssetSettings, ...] = Field(default=(), description="Its other assets.")
+    funds: tuple[FundsSettings, ...] = Field(
+        default=(), description="What accounts hold from the start."
+    )
 
 
 class SimulatedSettings(ChainSettings):

@@ -420,7 +420,7 @@ def to_markdown() -> str:
 def _page() -> Iterator[str]:
     yield "# Swap transitions"
     yield ""
-    yield "Generated from `relayers/protocol/table.py`; a test compares. Chain A is where the"
+    yield "Drawn from `relayers/protocol/table.py` by `make reference`. Chain A is where the"
     yield "initiator locks until t1, chain B where the responder locks until t2. Each fact brings"
     yield "the time and the newest heads with it, and after each fact the swap decides on all that"
     yield "it knows: that is what *any fact* means below. One fact may lead through several rows:"

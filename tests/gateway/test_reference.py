@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from gateway.schema import main, reference
+from gateway.configuration_page import example
+from gateway.schema import ADAPTERS, main, reference
+from gateway.sections import Root
+from gateway.settings import load_gateway, load_tower
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -15,7 +20,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 @pytest.mark.parametrize("name", sorted(reference()))
 def test_the_reference_is_what_the_code_generates(name: str) -> None:
     assert (FOLDER / name).read_text() == reference()[name], (
-        "the code has changed: run `python -m gateway.schema docs/reference` and commit the result"
+        "the code has changed: run `make reference` and commit the result"
     )
 
 
@@ -23,6 +28,33 @@ def test_the_reference_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
     assert main([str(tmp_path / "new")]) == 0
     assert {path.name for path in (tmp_path / "new").iterdir()} == set(reference())
     assert main([]) == 2
+
+
+def test_the_examples_can_be_loaded(tmp_path: Path) -> None:
+    for role, load in (("gateway", load_gateway), ("watchtower", load_tower)):
+        assert example(role) in reference()["configuration.md"]
+        file = tmp_path / f"{role}.yaml"
+        file.write_text(example(role))
+        assert len(load(file, {}).chains) >= 2
+
+
+def test_the_example_of_a_gateway_has_every_section_and_every_real_adapter() -> None:
+    data = yaml.safe_load(example("gateway"))
+    optional = {"offers", "plugins", "log", "audit"}
+    assert set(data) == set(Root.model_fields) - optional
+    assert {chain["adapter"] for chain in data["chains"].values()} == set(ADAPTERS) - {"simulated"}
+
+
+def test_each_key_of_the_configuration_has_a_meaning_under_a_heading() -> None:
+    page = reference()["configuration.md"]
+    rows = re.findall(r"^\| `(\S+)` \| (.*?) \| (.*?) \| (.*?) \|$", page, re.M)
+    assert len(rows) == sum(line.startswith("| `") for line in page.splitlines())
+    for key, form, _, meaning in rows:
+        assert form, key
+        assert meaning, key
+    assert {"key.uri", "key.passphrase", "peers[].policy.rules[].get"} <= {row[0] for row in rows}
+    # A table begins under a heading or under a sentence, never under another table.
+    assert not re.search(r"\|\n\n\|", page)
 
 
 def test_every_reference_in_a_schema_leads_somewhere() -> None:
