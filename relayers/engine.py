@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
 from relayers.clock import Clock
+from relayers.heads import Heads
 from relayers.journal.opened import opened
 from relayers.journal.port import (
     Answer,
@@ -83,18 +84,16 @@ class Engine:
         self._batch = batch
         self._swaps: dict[Hashlock, Swap] = {}
         self._intents: dict[str, Intent] = {}
-        self._views: dict[ChainId, ChainView] = {}
+        self._heads = Heads(clock)
         self._ward = Ward()
         self._timers = Timers()
         self._listeners: list[IntentListener] = []
         self._waiters = Waiters[Outcome]()
         self._heeded: dict[str, Wake] = {}
         """The wakes on their way through the inbox, by fact id."""
-        self._moment: At | None = None
         self._stepping = asyncio.Lock()
         self._ring = asyncio.Event()
         self._news = asyncio.Event()
-        self._moved = asyncio.Event()
         self._begun = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         """Those of ``run``, while it runs."""
@@ -105,7 +104,7 @@ class Engine:
     ) -> Self:
         """An engine as it was when the journal was last written. Raises JournalError."""
         engine = cls(journal, clock, recheck=recheck, batch=batch)
-        engine._views = {view.head.chain: view for view in await journal.chains()}
+        engine._heads = Heads(clock, await journal.chains())
         restored = await journal.restore()
         for state in restored.swaps:
             engine._swaps[state.hashlock] = state
@@ -153,7 +152,7 @@ class Engine:
         return tuple(self._intents.values())
 
     def views(self) -> Mapping[ChainId, ChainView]:
-        return self._views
+        return self._heads.views()
 
     def quarantined(self) -> Mapping[Hashlock, Quarantine]:
         """Each swap that is held."""
@@ -168,11 +167,7 @@ class Engine:
 
     def moment(self) -> At:
         """The gateway's clock and the newest heads, as the next fact will meet them."""
-        clock = int(self._clock())
-        if self._moment is None or self._moment.clock != clock:
-            views = sorted(self._views.values(), key=lambda view: view.head.chain)
-            self._moment = At(clock, tuple(views))
-        return self._moment
+        return self._heads.moment()
 
     async def follow(
         self, after: int = 0, key: Hashlock | None = None
@@ -225,7 +220,7 @@ class Engine:
         Returns when the facts were dealt with, so that a reader never runs ahead of the engine.
         Raises EngineStopped, JournalError.
         """
-        self._see(head)
+        self._heads.see(head)
         if entries or cursor is not None:
             last = entries[-1].id if entries else ""
             waiter = self._waiters.wait(last)
@@ -247,46 +242,26 @@ class Engine:
 
     def update_view(self, head: Head) -> None:
         """Makes this the newest head of its chain, from whoever has just read it."""
-        self._see(head)
+        self._heads.see(head)
         self._ring.set()
-
-    def _see(self, head: Head) -> None:
-        view = self._views.get(head.chain)
-        if view is None or view.head != head:
-            self._views[head.chain] = ChainView(head, view.frozen if view is not None else None)
-            self._changed()
-
-    def _changed(self) -> None:
-        self._moment = None
-        self._moved.set()
-        self._moved = asyncio.Event()
 
     async def reached(self, chain: ChainId, time: int) -> None:
         """Returns when the newest head of a chain has this time or a later one."""
-        while True:
-            moved = self._moved
-            view = self._views.get(chain)
-            if view is not None and view.head.time >= time:
-                return
-            await moved.wait()
+        await self._heads.reached(chain, time)
 
     async def freeze(self, head: Head, reason: str) -> None:
         """Stops new locks and new reveals on the head's chain, until ``unfreeze``. Every open swap
         on it is looked at, and says so. The first reason stays."""
-        view = self._views.get(head.chain)
-        if view is not None and view.frozen is not None:
+        view = self._heads.freeze(head, reason)
+        if view is None:
             return
-        self._views[head.chain] = ChainView(head, reason)
-        self._changed()
-        await self._journal.set_frozen(self._views[head.chain])
+        await self._journal.set_frozen(view)
         await self.look(head.chain)
 
     async def unfreeze(self, chain: ChainId) -> None:
         """An operator's word that a chain can be trusted again. Raises KeyError for a chain that
         was never seen."""
-        view = replace(self._views[chain], frozen=None)
-        self._views[chain] = view
-        self._changed()
+        view = self._heads.unfreeze(chain)
         await self._journal.set_frozen(view)
         await self.look(chain)
 
@@ -495,7 +470,7 @@ class Engine:
             self._ring.clear()
             clock = self._clock()
             due = self._timers.due(None, int(clock))
-            for chain, view in self._views.items():
+            for chain, view in self.views().items():
                 due.extend(self._timers.due(chain, view.head.time))
             if due:
                 await self._journal.append(tuple(self._woken(due, clock)))
