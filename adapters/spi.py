@@ -201,7 +201,12 @@ class Adapter(Protocol):
 
     async def submit(self, action: Action, credential: Credential) -> Submission:
         """Checks, signs and hands one transaction to the chain; returns when the chain's node (or
-        ordering service) has taken it, not when it is final. Raises Rejected, NotSent, Unknown.
+        ordering service) has taken it, not when it is final.
+
+        Raises Rejected; NotSent, also where the signer raises SigningFailed; Unknown; Misconfigured
+        for a credential that this chain cannot use; InvalidValue for what could never be an action
+        on it, such as a lock on another chain; and nothing else. Of these only Unknown may have
+        been sent. No message quotes a preimage.
         """
 
     async def abandon(self, terms: LockTerms, credential: Credential) -> bool:

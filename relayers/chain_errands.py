@@ -13,11 +13,11 @@ from hashlib import sha256
 from typing import Protocol
 
 from adapters.model import (
-    Action,
     ChainId,
     Claim,
     Hashlock,
     Head,
+    InvalidValue,
     Lock,
     LockState,
     Preimage,
@@ -27,7 +27,6 @@ from adapters.spi import (
     Adapter,
     Credential,
     Misconfigured,
-    NotSent,
     Rejected,
     RejectionReason,
     SigningFailed,
@@ -122,7 +121,7 @@ class ChainErrands:
         if stale is not None:
             return Pause(trouble=stale)
         try:
-            await _submit(adapter, Lock(intent.terms), credential)
+            await adapter.submit(Lock(intent.terms), credential)
         except Rejected as error:
             if error.reason is RejectionReason.LOCK_EXISTS or intent.id in self._maybe_sent:
                 # An earlier try of ours, on its way or there: the next look tells.
@@ -130,9 +129,9 @@ class ChainErrands:
                 return Pause(bounds.inclusion + 1)
             await self._tell(intent, Refused(intent.id, True, str(error)))
             return _watch(adapter)
-        except Misconfigured as error:
+        except (Misconfigured, InvalidValue) as error:
             if intent.id in self._maybe_sent:
-                raise
+                return Pause(trouble=str(error))
             await self._tell(intent, Refused(intent.id, False, str(error)))
             return _watch(adapter)
         except Unknown as error:
@@ -246,12 +245,12 @@ class ChainErrands:
         inclusion: int,
     ) -> Pause:
         try:
-            await _submit(adapter, action, credential)
+            await adapter.submit(action, credential)
         except Rejected as error:
             if error.reason not in _WAITING_REFUSALS:
                 await self._complain(intent, True, str(error))
             return Pause(trouble=str(error))
-        except Misconfigured as error:
+        except (Misconfigured, InvalidValue) as error:
             await self._complain(intent, False, str(error))
             return Pause(trouble=str(error))
         except Unknown as error:
@@ -272,13 +271,6 @@ class ChainErrands:
         head = await adapter.head()
         self._engine.update_view(head)
         return head
-
-
-async def _submit(adapter: Adapter, action: Action, credential: Credential) -> None:
-    try:
-        await adapter.submit(action, credential)
-    except SigningFailed as error:
-        raise NotSent(f"{adapter.profile.name}: not signed: {error}") from error
 
 
 def _watch(adapter: Adapter) -> Pause:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from adapters.model import AccountId, ChainId, Claim, Cursor, Head, LockId, LockState, Refund
-from adapters.spi import AdapterError, SigningFailed
+from adapters.spi import AdapterError
 from relayers.backoff import Backoff
 from relayers.clock import Clock
 from relayers.executor import Post
@@ -201,7 +201,7 @@ class Watchtower:
             self._failures.pop(lock.lock_id, None)
         except TowerStateError:
             raise
-        except (AdapterError, SigningFailed) as error:
+        except AdapterError as error:
             pause = self._failed(lock.lock_id)
             _log.warning("%s; trying again", error)
         except Exception as error:  # noqa: BLE001 - one lock must not stop the others

@@ -35,4 +35,5 @@ pytest.register_assert_rewrite(
     "adapters.conformance.secrecy",
     "adapters.conformance.settlement",
     "adapters.conformance.streams",
+    "adapters.conformance.submission_errors",
 )

@@ -8,3 +8,4 @@ from adapters.conformance.robustness import *  # noqa: F403
 from adapters.conformance.secrecy import *  # noqa: F403
 from adapters.conformance.settlement import *  # noqa: F403
 from adapters.conformance.streams import *  # noqa: F403
+from adapters.conformance.submission_errors import *  # noqa: F403

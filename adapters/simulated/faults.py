@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters.model import AccountId, Action
+from adapters.model import AccountId, Action, InvalidValue
 from adapters.spi import AdapterError
 
 
@@ -26,7 +26,7 @@ class SubmissionFate:
 
     delay: int = 0
     copies: int = 1
-    error: AdapterError | None = None
+    error: AdapterError | InvalidValue | None = None
 
 
 TAKEN = SubmissionFate()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.model import AccountId, Action, Claim, Lock, LockId, Preimage, Refund
+from adapters.model import AccountId, Action, Claim, InvalidValue, Lock, LockId, Preimage, Refund
 from adapters.simulated.faults import TAKEN, FaultPlan, SubmissionFate
 from adapters.spi import (
     AdapterError,
@@ -57,7 +57,7 @@ class Script(FaultPlan):
         return Unavailable(f"{view} is down") if call in self.down else None
 
 
-def lost(error: AdapterError) -> SubmissionFate:
+def lost(error: AdapterError | InvalidValue) -> SubmissionFate:
     return SubmissionFate(copies=0, error=error)
 
 
@@ -107,9 +107,12 @@ def test_a_submission_that_fails_is_tried_again_and_done_once(
     [
         (Rejected("the chain: no", RejectionReason.INSUFFICIENT_BALANCE), "the chain refused"),
         (Misconfigured("another contract"), "this gateway refused"),
+        (InvalidValue("asset GOLD is not on this chain"), "this gateway refused"),
     ],
 )
-def test_a_refused_lock_fails_the_swap_with_the_reason(error: AdapterError, who: str) -> None:
+def test_a_refused_lock_fails_the_swap_with_the_reason(
+    error: AdapterError | InvalidValue, who: str
+) -> None:
     async def main() -> None:
         world = World()
         script = Script(Lock, lost(error))
@@ -127,9 +130,17 @@ def test_a_refused_lock_fails_the_swap_with_the_reason(error: AdapterError, who:
 
 @pytest.mark.parametrize("kind", [Claim, Refund])
 @pytest.mark.parametrize(
-    "error", [Rejected("the chain: no"), Misconfigured("another contract"), NotSent("no")]
+    "error",
+    [
+        Rejected("the chain: no"),
+        Misconfigured("another contract"),
+        InvalidValue("lock id is 31 bytes"),
+        NotSent("no"),
+    ],
 )
-def test_a_claim_or_refund_is_never_given_up(kind: type[Action], error: AdapterError) -> None:
+def test_a_claim_or_refund_is_never_given_up(
+    kind: type[Action], error: AdapterError | InvalidValue
+) -> None:
     async def main() -> None:
         world = World()
         script = Script(kind, *[lost(error)] * 6)
@@ -145,6 +156,7 @@ def test_a_claim_or_refund_is_never_given_up(kind: type[Action], error: AdapterE
         told = [event.event async for event in _stored(world)]
         alerts = [event.kind for event in told if event.kind.startswith("refused:")]
         assert len(alerts) == (0 if isinstance(error, NotSent) else 1)
+        assert all(str(error) in event.text for event in told if event.kind in alerts)
         history = await world.alice.engine.history(offer.hashlock)
         told_facts = [taken for taken in history if isinstance(taken.body, Refused)]
         assert len(told_facts) == len(alerts)

@@ -477,3 +477,32 @@ class SettlesTwice(LockContract):
         if refusal is not None and refusal.reason is RejectionReason.LOCK_SETTLED:
             return None
         return refusal
+
+
+# --- adapters that raise what nobody awaits ------------------------------------------------------
+
+
+class LetsSigningFail(SimulatedAdapter):
+    """Hands a failed signature on as it is."""
+
+    async def submit(self, action: Action, credential: Credential) -> Submission:
+        await credential.signer.sign(bytes(32))
+        return await super().submit(action, credential)
+
+
+class TakesForeignLocks(SimulatedAdapter):
+    """Takes a lock of any chain for one of its own."""
+
+    async def submit(self, action: Action, credential: Credential) -> Submission:
+        if isinstance(action, Lock) and action.terms.chain != self.profile.chain:
+            return Submission("of no matter")
+        return await super().submit(action, credential)
+
+
+class StumblesOverCredentials(SimulatedAdapter):
+    """Looks a foreign account up in its own book, and finds nothing."""
+
+    async def submit(self, action: Action, credential: Credential) -> Submission:
+        book = {self.profile.chain: credential.account}
+        book[credential.account.chain]
+        return await super().submit(action, credential)

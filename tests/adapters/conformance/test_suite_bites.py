@@ -42,6 +42,7 @@ from tests.adapters.conformance.defective_ledgers import (
     HeadIsAheadOfItself,
     IdLeavesOutTheDeadline,
     IsNotTakenUpAgain,
+    LetsSigningFail,
     LogsThePreimage,
     LookupIsNeverSure,
     LookupIsTooSure,
@@ -59,7 +60,9 @@ from tests.adapters.conformance.defective_ledgers import (
     SendsOneAtATime,
     SettlesTwice,
     StreamWaitsForEver,
+    StumblesOverCredentials,
     TakesForeignIds,
+    TakesForeignLocks,
     TellsNoReason,
     TellsThePreimage,
     forgives,
@@ -255,6 +258,15 @@ DEFECTS = [
     ),
     Defect(
         SettlesTwice, suite.test_two_parties_settle_at_once_and_one_lock_is_settled_once, "== 1"
+    ),
+    Defect(
+        LetsSigningFail, suite.test_a_key_that_cannot_sign_now_sends_nothing, "raised SigningFailed"
+    ),
+    Defect(TakesForeignLocks, suite.test_a_lock_of_another_chain_is_refused, "submit took it"),
+    Defect(
+        StumblesOverCredentials,
+        suite.test_a_credential_that_the_chain_cannot_use_is_refused,
+        "raised KeyError",
     ),
 ]
 
