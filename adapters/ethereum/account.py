@@ -96,6 +96,8 @@ class Account:
 
         Raises Unavailable, NotSent, Unknown, Rejected, SigningFailed."""
         async with self._turn:
+            # Whoever submits it again wants it again.
+            self._mark(call, unwanted=False)
             counts = await self._look_after()
             return await self._pursue(call, counts)
 
@@ -104,6 +106,7 @@ class Account:
 
         Raises Unavailable, NotSent, Unknown, Rejected, SigningFailed."""
         async with self._turn:
+            self._mark(call, unwanted=False)
             counts = await self._look_after()
             found = await self._pursue(call, counts)
             if found is not None:
@@ -124,12 +127,12 @@ class Account:
         does no harm. Raises Unavailable, SigningFailed."""
         async with self._turn:
             # Marked before anything can fail; what is read back from the node is marked after it.
-            self._mark(call)
+            self._mark(call, unwanted=True)
             counts = await self._look_after()
             if not any(call in (one.call, one.instead_of) for one in self._waiting.values()):
                 # After a restart: behind a gap, where a node keeps what must wait for another.
                 await self._rpc.run(lambda node: self._read_queued(node, call, counts))
-            self._mark(call)
+            self._mark(call, unwanted=True)
             for waiting in list(self._waiting.values()):
                 if waiting.unwanted and waiting.call == call:
                     await self._fill(waiting, counts.market)
@@ -137,10 +140,10 @@ class Account:
 
     # --- within one's turn ---------------------------------------------------------------------
 
-    def _mark(self, call: Call) -> None:
+    def _mark(self, call: Call, *, unwanted: bool) -> None:
         for nonce, waiting in self._waiting.items():
             if waiting.call == call:
-                self._waiting[nonce] = replace(waiting, unwanted=True)
+                self._waiting[nonce] = replace(waiting, unwanted=unwanted)
 
     async def _fill(self, unwanted: Waiting, market: Market) -> None:
         """Puts an empty transfer in the place of an abandoned call. Where it is not taken, the call
@@ -256,9 +259,6 @@ class Account:
         waiting = next((sent for sent in self._waiting.values() if sent.call == call), None)
         if waiting is None:
             return None
-        if waiting.unwanted:
-            # Whoever submits it again wants it again.
-            waiting = self._waiting[waiting.nonce] = replace(waiting, unwanted=False)
         if self._has_waited(waiting):
             return await self._replace(waiting, counts.market)
         if waiting.signed is not None and waiting.nonce >= counts.known:

@@ -161,24 +161,41 @@ async def test_a_lock_in_a_block_stays_what_it_is(network: Network) -> None:
 
 
 async def test_who_submits_it_again_wants_it_again(network: Network) -> None:
+    """One whose nonce is filled, and one that is marked only."""
     async with edge_before(network.url) as edge:
         settings = network.settings(urls=[edge.url])
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
-            filled, _ = await terms_for(adapter, sender, recipient)
-            await adapter.submit(Lock(filled), sender)
-            await adapter.abandon(filled, sender)
-            await adapter.submit(Lock(filled), sender)
             marked, _ = await terms_for(adapter, sender, recipient, amount=6)
+            filled, _ = await terms_for(adapter, sender, recipient)
             await adapter.submit(Lock(marked), sender)
             low = error(-32000, "replacement transaction underpriced")
             edge.rule = lambda request: low if request["method"] == SEND else None
             await adapter.abandon(marked, sender)
             edge.rule = lambda _request: None
             await adapter.submit(Lock(marked), sender)
+            await adapter.submit(Lock(filled), sender)
+            await adapter.abandon(filled, sender)
+            assert _is_empty(pool(network)[1])
+            await adapter.submit(Lock(filled), sender)
             network.rpc("anvil_mine", "0x2")
             assert await _state(adapter, filled) is LockState.OPEN
             assert await _state(adapter, marked) is LockState.OPEN
+
+
+async def test_one_that_is_not_the_first_in_line_is_replaced_at_once(network: Network) -> None:
+    settings = network.settings()
+    sender, recipient = (credential(settings, one) for one in network.signers[:2])
+    async with opened(settings) as adapter:
+        wanted, _ = await terms_for(adapter, sender, recipient, amount=6)
+        given_up, _ = await terms_for(adapter, sender, recipient)
+        last, _ = await terms_for(adapter, sender, recipient, amount=7)
+        for terms in (wanted, given_up, last):
+            await adapter.submit(Lock(terms), sender)
+        assert await adapter.abandon(given_up, sender) is False
+        network.rpc("anvil_mine", "0x2")
+        states = [await _state(adapter, terms) for terms in (wanted, given_up, last)]
+        assert states == [LockState.OPEN, LockState.ABSENT, LockState.OPEN]
 
 
 async def test_a_cap_that_leaves_no_room_fills_what_was_lost_only(network: Network) -> None:
