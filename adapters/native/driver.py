@@ -20,6 +20,7 @@ from adapters.model import (
     ChainId,
     ChainProfile,
     Claim,
+    Collect,
     Cursor,
     Head,
     Header,
@@ -263,6 +264,11 @@ class NativeAdapter:
                     f"{self._label}: this chain leaves no credit to withdraw",
                     RejectionReason.BAD_TERMS,
                 )
+            case Collect():
+                raise Rejected(
+                    f"{self._label}: an ended lock owes nothing on this chain",
+                    RejectionReason.LOCK_SETTLED,
+                )
             case _:
                 assert_never(action)
         return await self._submitter.submit(self._genesis, account, operation, credential)
@@ -297,6 +303,9 @@ class NativeAdapter:
         return found
 
     async def claim_obstacles(self, lock_id: LockId, credential: Credential) -> Sequence[str]:
+        standing = await self._standing(lock_id)
+        if standing is not None:
+            return [standing[1]]
         key = account_key(account_bytes(credential.account, self._chain))
         record = await self._record(key, lambda raw: None if raw is None else Account.decode(raw))
         if record is None:
@@ -339,29 +348,33 @@ class NativeAdapter:
         )
 
     async def _check_claim(self, lock_id: LockId, preimage: Preimage) -> None:
+        standing = await self._standing(lock_id, preimage)
+        if standing is not None:
+            reason, sentence = standing
+            raise Rejected(f"{self._label}: {sentence}", reason)
+
+    async def _standing(
+        self, lock_id: LockId, preimage: Preimage | None = None
+    ) -> tuple[RejectionReason, str] | None:
+        """Why the chain would refuse a claim of this lock now, and with this preimage if it is
+        given; None where the chain's state shows nothing against it."""
         entry = await self._lock_entry(lock_id)
+        name = lock_id.hex()
         if entry is None:
-            raise Rejected(
-                f"{self._label}: there is no lock {lock_id.hex()}", RejectionReason.LOCK_ABSENT
-            )
+            return RejectionReason.LOCK_ABSENT, f"there is no lock {name}"
         if entry.settlement is not Settlement.OPEN:
             word = entry.settlement.name.lower()
-            raise Rejected(
-                f"{self._label}: lock {lock_id.hex()} was {word} before",
-                RejectionReason.LOCK_SETTLED,
-            )
-        if preimage.hashlock() != entry.hashlock:
-            raise Rejected(
-                f"{self._label}: the preimage is not that of lock {lock_id.hex()}",
-                RejectionReason.WRONG_PREIMAGE,
-            )
+            return RejectionReason.LOCK_SETTLED, f"lock {name} was {word} before"
+        if preimage is not None and preimage.hashlock() != entry.hashlock:
+            return RejectionReason.WRONG_PREIMAGE, f"the preimage is not that of lock {name}"
         time = await self._record(HEAD_KEY, _head_seconds)
         if time >= entry.deadline:
-            raise Rejected(
-                f"{self._label}: the chain's time {time} is not before the deadline "
-                f"{entry.deadline} of lock {lock_id.hex()}",
+            return (
                 RejectionReason.DEADLINE_PASSED,
+                f"the chain's time {time} is not before the deadline {entry.deadline} of "
+                f"lock {name}",
             )
+        return None
 
     async def _lock_entry(self, lock_id: LockId) -> LockEntry | None:
         return await self._record(

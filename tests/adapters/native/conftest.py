@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from adapters.native.plugin import plugin
+from adapters.spi import Adapter
+from tests.adapters.native.faulty_node import FaultyNode, faulty_node
 from tests.adapters.native.network import Network
 
 
@@ -14,3 +17,17 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+async def faulty(network: Network) -> AsyncIterator[FaultyNode]:
+    async with faulty_node(network.settings().urls[0]) as node:
+        yield node
+
+
+@pytest.fixture
+async def adapter(network: Network, faulty: FaultyNode) -> AsyncIterator[Adapter]:
+    """An adapter whose one node is the faulty one, well-behaved until told otherwise."""
+    settings = network.settings(urls=[faulty.url], request_timeout=5, poll_interval=0.05)
+    async with plugin.open("native", settings) as opened:
+        yield opened

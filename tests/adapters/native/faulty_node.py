@@ -30,6 +30,8 @@ class FaultyNode:
         self._upstream = upstream
         self.url = f"http://127.0.0.1:{port}"
         self.twist: Twist = honest
+        self.keeps = False
+        """Whether it keeps transactions to itself: says that it has taken them, and has not."""
         self.calls: list[str] = []
         self.bodies: list[bytes] = []
         self._hanging: list[asyncio.StreamWriter] = []
@@ -49,12 +51,20 @@ class FaultyNode:
         finally:
             writer.close()
 
+    async def pass_on(self, body: bytes) -> Any:
+        """What the real node answers to a request."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.post(self._upstream, content=body)).json()
+
     async def _answer(self, body: bytes, writer: asyncio.StreamWriter) -> bool:
         method = json.loads(body)["method"]
         self.calls.append(method)
         self.bodies.append(body)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            real = (await client.post(self._upstream, content=body)).json()
+        if self.keeps and method == "broadcast_tx_sync":
+            taken = {"code": 0, "data": "", "log": "", "codespace": "", "hash": "00" * 32}
+            real: Any = {"jsonrpc": "2.0", "id": 1, "result": taken}
+        else:
+            real = await self.pass_on(body)
         given = self.twist(method, real)
         status = 200
         if given is HANG:

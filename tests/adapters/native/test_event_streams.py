@@ -1,0 +1,104 @@
+"""The event stream: cursors, forged events, what wakes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.model import (
+    Claim,
+    Cursor,
+    FinalityViolation,
+    InvalidValue,
+    LockState,
+)
+from adapters.native.plugin import plugin
+from adapters.spi import (
+    Adapter,
+    Unavailable,
+)
+from tests.adapters.native.bench import at, drained, final, fresh, opened
+from tests.adapters.native.chain_fixture import BOB
+from tests.adapters.native.faulty_node import FaultyNode
+from tests.adapters.native.network import Network
+
+
+async def test_a_cursor_of_a_vanished_block_is_a_violation_and_rewinds(
+    tmp_path: Path,
+) -> None:
+    """On a chain of its own, as the rewound stream reads all of it again."""
+    network = Network(tmp_path)
+    await asyncio.to_thread(network.start)
+    try:
+        async with plugin.open("native", network.settings()) as adapter:
+            await _rewinds(adapter, network)
+    finally:
+        network.stop()
+
+
+async def _rewinds(adapter: Adapter, network: Network) -> None:
+    lock_id = await opened(adapter, network, fresh())
+    head = await adapter.head()
+    forged = Cursor(f"{head.height}:{'ab' * 32}:0")
+    async with aclosing(adapter.events(forged)) as stream:
+        first = await anext(stream)
+        assert first.violation == FinalityViolation(head.height, b"\xab" * 32, first.violation.seen)
+        seen: list[Any] = []
+        async with asyncio.timeout(20):
+            while lock_id not in [s.event.lock_id for s in seen]:
+                notice = await anext(stream)
+                assert notice.violation is None
+                seen += notice.observations
+
+
+async def test_a_cursor_ahead_of_the_node_is_unavailable(adapter: Adapter) -> None:
+    ahead = Cursor(f"{(await adapter.head()).height + 1000}:{'ab' * 32}:0")
+    async with aclosing(adapter.events(ahead)) as stream:
+        with pytest.raises(Unavailable, match="went back in time"):
+            await anext(stream)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:ab:0", "x:" + "ab" * 32 + ":0", "01:" + "ab" * 32])
+async def test_a_cursor_of_another_kind_is_an_invalid_value(adapter: Adapter, text: str) -> None:
+    async with aclosing(adapter.events(Cursor(text))) as stream:
+        with pytest.raises(InvalidValue, match="cursor"):
+            await anext(stream)
+
+
+async def test_a_claim_event_whose_preimage_does_not_fit_is_not_believed(
+    adapter: Adapter, faulty: FaultyNode, network: Network
+) -> None:
+    preimage = fresh()
+    cursor = at(await adapter.head())
+    lock_id = await opened(adapter, network, preimage)
+    await adapter.submit(Claim(lock_id, preimage), network.credential(BOB))
+    await final(adapter, lock_id, LockState.CLAIMED)
+    faulty.twist = lambda m, answer: json.loads(
+        json.dumps(answer).replace(preimage.value.hex(), "cd" * 32)
+    )
+    async with aclosing(adapter.events(cursor)) as stream:
+        with pytest.raises(Unavailable, match="preimage") as caught:
+            await drained(stream, cursor)
+        assert "cd" * 32 not in str(caught.value)
+
+
+async def test_websocket_wakes_the_stream(tmp_path: Path) -> None:
+    """With hardly any polling, blocks still come as they are made."""
+    network = Network(tmp_path, interval=0.2)
+    await asyncio.to_thread(network.start)
+    try:
+        settings = network.settings(poll_interval=60)
+        async with plugin.open("native", settings) as adapter:
+            stream = adapter.events(None)
+            heights = set()
+            async with asyncio.timeout(20):
+                while len(heights) < 10:
+                    heights.add((await anext(stream)).head.height)
+            await stream.aclose()  # type: ignore[attr-defined]
+    finally:
+        network.stop()
