@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from adapters.registry import AdapterRegistry
 from adapters.spi import ChainSettings
 from gateway.api.user_app import user_app
+from gateway.codes_page import codes_page
 from gateway.configuration_page import configuration_page
 from gateway.sections import ChainKeys, KeySection, Root, Section, TowerRoot
 from gateway.services import Services
@@ -32,6 +33,7 @@ def reference() -> Mapping[str, str]:
         "configuration.md": configuration_page(_adapters()),
         "openapi.json": _json(api_description()),
         "swap-transitions.md": to_markdown(),
+        "codes.md": codes_page(),
     }
 
 

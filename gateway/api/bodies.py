@@ -9,10 +9,17 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from gateway.api.codes import EVENTS
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.offer import MAX_REASON, MAX_REFERENCE
+from relayers.protocol.state import Level, Phase
 
 MAX_ASSET: Final = 200
 """Characters of an asset's id."""
+
+
+_ALERT: Final = Field(json_schema_extra={"enum": [kind.value for kind in AlertKind]})
+"""Described as it is; not demanded, since the journal may be from another version."""
 
 
 class _Body(BaseModel):
@@ -121,7 +128,7 @@ class SwapView(_Body):
 
     id: str = Field(description="The hashlock.")
     role: Literal["initiator", "responder"]
-    phase: str
+    phase: Phase
     ended: bool
     peer: str | None
     peer_address: str
@@ -130,7 +137,7 @@ class SwapView(_Body):
     get: LegView
     valid_until: int
     reason: str
-    alerts: tuple[str, ...]
+    alerts: tuple[Annotated[str, _ALERT], ...] = Field(description="Kinds; stable.")
     begun: int
     changed: int
 
@@ -155,8 +162,11 @@ class EventView(_Body):
     number: int
     swap: str
     at: int
-    kind: str
-    level: str
+    kind: str = Field(
+        description="Stable, for programs.",
+        json_schema_extra={"enum": [*EVENTS, *(kind.value for kind in AlertKind)]},
+    )
+    level: Level
     text: str
 
 
@@ -222,7 +232,7 @@ class QuarantineView(_Body):
     unreadable: bool = Field(
         description="What is stored of the swap cannot be read: nothing of it is done till it can."
     )
-    phase: str | None = Field(description="Where the swap stands; null where that is not known.")
+    phase: Phase | None = Field(description="Where the swap stands; null where that is not known.")
     facts: int = Field(description="How many wait.")
     at_fault: int | None = Field(
         description="The first fact that waits, which drop would give up; null where none can be."

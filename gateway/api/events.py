@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 
 from adapters.model import Hashlock
 from gateway.api.bodies import EventView
+from gateway.api.description import EVENT_STREAM
 from gateway.api.problems import ProblemError
 from gateway.api.views import event_view
 from gateway.services import Services, hashlock_of
@@ -29,7 +30,11 @@ LastEventId = Annotated[
 ]
 After = Annotated[int | None, Query(ge=0, description="The same, where no header can be set.")]
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"text/event-stream": {}}, "model": EventView}
+    200: {
+        "content": {EVENT_STREAM: {}},
+        "model": EventView,
+        "description": "Server-sent events, without end; the data of each is of this form.",
+    }
 }
 
 
@@ -72,7 +77,7 @@ def _start(last_event_id: str | None, after: int | None) -> int:
 def _stream(services: Services, after: int, key: Hashlock | None) -> StreamingResponse:
     return StreamingResponse(
         _lines(services, after, key),
-        media_type="text/event-stream",
+        media_type=EVENT_STREAM,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 

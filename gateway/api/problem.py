@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from gateway.api.codes import PROBLEMS
+
 
 class Problem(BaseModel):
     """An error. ``code`` is stable; ``detail`` is one sentence for people."""
 
     status: int
-    code: str = Field(description="Stable, for programs.")
+    code: str = Field(
+        description="Stable, for programs.", json_schema_extra={"enum": [*sorted(PROBLEMS)]}
+    )
     title: str
     detail: str
     field: str | None = Field(default=None, description="The path of the input that is to blame.")

@@ -123,7 +123,7 @@ def _view(services: Services, key: Hashlock, held: Quarantine) -> QuarantineView
         swap="0x" + key.hex(),
         reason=with_names(services, held.reason),
         unreadable=held.unreadable,
-        phase=swap.phase.value if swap is not None else None,
+        phase=swap.phase if swap is not None else None,
         facts=len(held.facts),
         at_fault=held.facts[0].fact.offset if held.facts and not held.unreadable else None,
     )

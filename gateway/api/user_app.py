@@ -9,15 +9,15 @@ from importlib.metadata import version
 from typing import Final
 
 from fastapi import Depends, FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.api.authentication import bearer
 from gateway.api.bodies import DoctorView, HealthView, PeerView
 from gateway.api.body_limit import BodyLimit
 from gateway.api.chains import chain_router
+from gateway.api.description import REFUSALS, DescribedApi
 from gateway.api.doctor import diagnosed
 from gateway.api.events import event_router
-from gateway.api.problem import Problem
 from gateway.api.problems import handle_problems
 from gateway.api.quarantine import quarantine_router
 from gateway.api.swaps import swap_router
@@ -30,16 +30,13 @@ MAX_BODY: Final = 64 * 1024
 
 
 def user_app(services: Services, token: Secret) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApi(
         title="Isthmus",
         summary="Swaps between ledgers, from the side of one organisation's gateway.",
         version=version("isthmus"),
         docs_url=None,
         redoc_url=None,
-        responses={
-            "4XX": {"model": Problem, "description": "Refused; nothing was changed."},
-            "5XX": {"model": Problem, "description": "Not now, or a fault of the gateway."},
-        },
+        responses=REFUSALS,
     )
     app.add_middleware(BodyLimit, most=MAX_BODY)
     handle_problems(app)
@@ -72,14 +69,20 @@ def user_app(services: Services, token: Secret) -> FastAPI:
         """Whether the process runs."""
         return HealthView(ok=True)
 
-    @app.get("/readyz", tags=["health"], operation_id="readyz", response_model=HealthView)
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        operation_id="readyz",
+        response_model=HealthView,
+        responses={503: {"model": HealthView, "description": "Not now; it says why."}},
+    )
     async def readyz() -> Response:
         """Whether swaps can be begun: every chain was seen and is neither stale nor frozen."""
         reasons = _unready(services)
         view = HealthView(ok=not reasons, reasons=reasons)
         return JSONResponse(view.model_dump(), 200 if view.ok else 503)
 
-    @app.get("/metrics", tags=["health"], operation_id="metrics")
+    @app.get("/metrics", tags=["health"], operation_id="metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus' text form."""
         return Response(services.metrics.text(), media_type=CONTENT_TYPE)

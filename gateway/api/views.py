@@ -43,7 +43,7 @@ async def swap_view(services: Services, swap: Swap) -> SwapView:
     return SwapView(
         id="0x" + swap.hashlock.hex(),
         role=swap.role.value,
-        phase=swap.phase.value,
+        phase=swap.phase,
         ended=swap.ended,
         peer=services.peer_name(peer),
         peer_address="0x" + peer.hex(),
@@ -120,6 +120,6 @@ def event_view(services: Services, stored: StoredEvent) -> EventView:
         swap="0x" + stored.key.hex(),
         at=stored.at,
         kind=stored.event.kind,
-        level=stored.event.level.value,
+        level=stored.event.level,
         text=with_names(services, stored.event.text),
     )

@@ -33,6 +33,28 @@ EXPECTED: Final[Mapping[str, Mapping[str, str]]] = {
 first that fits. They are named, not imported: what was raised is of a module that is loaded, and
 the others are not needed to tell so. A gateway's refusal has a code of its own."""
 
+CODES: Final[Mapping[str, str]] = {
+    "usage": "The command line was not understood.",
+    "failed": "The command cannot be done as it was asked; `detail` says why.",
+    "invalid_value": "A value does not have the form it must have.",
+    "configuration": "The configuration file cannot be used; `problems` has a line for each.",
+    "gateway_unreachable": "No gateway answers there.",
+    "misconfigured": "What the configuration leads to cannot be used: a port, a key, a chain.",
+    "chain_unavailable": "A chain's nodes do not answer.",
+    "chain_error": "A chain refused, or answered what cannot be.",
+    "signing_failed": "A key could not sign now.",
+    "key_file": "A key file cannot be used.",
+    "secret_missing": "A passphrase or token is not where the reference says.",
+    "journal": "The journal cannot be used.",
+    "tower_state": "The watchtower's state file cannot be used.",
+    "not_running": "The gateway's engine has stopped.",
+    "not_prepared": "There is no development network in the folder.",
+    "ports_taken": "No ports are free for the development network.",
+    "aborted": "Nothing more was typed where something was asked for.",
+    "internal": "A fault of the command itself; standard error has more.",
+}
+"""What a program is told besides a gateway's own codes."""
+
 # The base of what the parser raises; it exports no name for it.
 _USAGE: Final[type[Any]] = typer.BadParameter.__bases__[0]
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from gateway.api.bodies import MAX_ASSET
-from gateway.cli.failures import EXPECTED, as_object, code_of
+from gateway.cli.failures import CODES, EXPECTED, as_object, code_of
 from gateway.cli.main import main
 from relayers.engine import EngineStopped
 from relayers.protocol.offer import MAX_REASON, MAX_REFERENCE
@@ -57,6 +57,11 @@ def test_every_error_that_is_told_is_there() -> None:
     for module, names in EXPECTED.items():
         for name in names:
             assert issubclass(getattr(import_module(module), name), Exception), (module, name)
+
+
+def test_every_code_of_a_command_is_listed() -> None:
+    raised = {code for names in EXPECTED.values() for code in names.values() if code}
+    assert set(CODES) == raised | {"usage", "aborted", "internal"}
 
 
 def test_an_error_that_nobody_foresaw_keeps_its_text_to_itself() -> None:
