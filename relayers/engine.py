@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeVar
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
 from relayers.clock import Clock
+from relayers.fatal import Fatal
 from relayers.heads import Heads
 from relayers.journal.opened import opened
 from relayers.journal.port import (
@@ -55,7 +56,7 @@ class Outcome:
     detail: str = ""
 
 
-class EngineStopped(Exception):
+class EngineStopped(Fatal):
     """The engine does not run, or stopped before the fact was dealt with. If the fact was stored
     it is dealt with at the next start."""
 

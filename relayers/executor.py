@@ -26,8 +26,8 @@ from relayers.abandonment import Abandonment, GivenUpLock, given_up
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause
 from relayers.clock import Clock
-from relayers.engine import Engine, EngineStopped, Outcome
-from relayers.journal.port import JournalError
+from relayers.engine import Engine, Outcome
+from relayers.fatal import Fatal
 from relayers.protocol.facts import Delivered, FactBody, Refused
 from relayers.protocol.intents import (
     Intent,
@@ -223,7 +223,7 @@ class Executor:
         while True:
             try:
                 pause = await self._attempt(intent)
-            except (JournalError, EngineStopped):
+            except Fatal:
                 raise
             except (AdapterError, Quarantined) as error:
                 pause = Pause(trouble=str(error))

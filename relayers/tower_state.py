@@ -12,12 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from adapters.model import ChainId, Cursor, Hashlock
+from relayers.fatal import Fatal
 from relayers.journal.port import JournalCorrupt, JournalTooNew
 from relayers.journal.records import Codec
 from relayers.protocol.tower import KnownSecret, Tower, WatchedLock
 
 
-class TowerStateError(Exception):
+class TowerStateError(Fatal):
     """The file cannot be used. The message says what to do."""
 
 

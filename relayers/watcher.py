@@ -33,11 +33,10 @@ from adapters.model import (
 from adapters.spi import Adapter, AdapterError, Unavailable
 from relayers.backoff import Backoff
 from relayers.clock import Clock
-from relayers.engine import EngineStopped
-from relayers.journal.port import ChainCursor, FactEntry, JournalError
+from relayers.fatal import Fatal
+from relayers.journal.port import ChainCursor, FactEntry
 from relayers.protocol.facts import Observed
 from relayers.protocol.state import Leg, Settlement, Swap
-from relayers.tower_state import TowerStateError
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class WatcherState:
 
 class Listener(Protocol):
     """Who is told what a chain shows: the ``Engine``, whose methods say what each means, or a
-    watchtower."""
+    watchtower. Raises Fatal where it can take nothing in any more."""
 
     async def cursor(self, chain: ChainId) -> Cursor | None: ...
 
@@ -106,8 +105,7 @@ class Watcher:
         return self._state
 
     async def run(self) -> None:
-        """Runs until cancelled. Raises what the listener's own store raises:
-        JournalError, EngineStopped, TowerStateError."""
+        """Runs until cancelled. Raises Fatal where the listener can take nothing in any more."""
         cursor = await self._listener.cursor(self._chain)
         while True:
             try:
@@ -120,12 +118,13 @@ class Watcher:
                         if first:
                             await self._reconcile(notice.head)
                             first = False
-            except (JournalError, EngineStopped, TowerStateError):
+            except Fatal:
                 raise
             except AdapterError as error:
                 await self._failed(str(error))
             except Exception as error:  # noqa: BLE001 - a node may answer what no driver foresaw
-                await self._failed(f"{self._name}: {type(error).__name__}: {error}")
+                # The class alone: an error's text may quote what it stumbled over.
+                await self._failed(f"{self._name}: {type(error).__name__} in taking in its events")
             await asyncio.sleep(self._backoff.pause(self._state.failures))
 
     async def _next(self, notices: AsyncGenerator[Notice]) -> Notice:

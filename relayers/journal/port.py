@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
+from relayers.fatal import Fatal
 from relayers.protocol.facts import At, ChainView, FactBody
 from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Level, Move, Swap, UserEvent
@@ -25,7 +26,7 @@ SCHEMA_VERSION = 1
 """Of everything that is written. A journal of a newer one is refused."""
 
 
-class JournalError(Exception):
+class JournalError(Fatal):
     """The root. The message is one sentence that names the journal and what to do."""
 
 

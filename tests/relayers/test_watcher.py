@@ -6,13 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
-from adapters.model import Hashlock, LockOpened, Stage
+import pytest
+
+from adapters.model import Cursor, Hashlock, LockOpened, Notice, Stage
 from relayers.backoff import Backoff
+from relayers.fatal import Fatal
+from relayers.journal.port import JournalFailed
 from relayers.protocol.facts import Observed
 from relayers.protocol.state import Phase
+from relayers.tower_state import TowerStateError
 from relayers.watcher import Watcher, entry_of
-from tests.relayers.virtual_time import run
+from tests.relayers.virtual_time import clock, run
 from tests.relayers.world import A, B, World, ended, until
 
 
@@ -72,6 +78,54 @@ def test_a_node_that_fails_is_asked_again_and_shown() -> None:
             world.alice.views[A].down = False
             await until(lambda: watcher(world).state.connected)
             assert (watcher(world).state.error, watcher(world).state.failures) == (None, 0)
+
+    run(main())
+
+
+def test_what_no_driver_foresaw_is_asked_again_and_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its text may hold what the node answered, and a claim's preimage with it."""
+
+    async def main() -> None:
+        async with swapping() as (world, _):
+            await until(lambda: watcher(world).state.connected)
+            view = world.alice.views[A]
+
+            def events(cursor: Cursor | None) -> AsyncIterator[Notice]:
+                raise ValueError("no word of this: 0xfeed")
+
+            with monkeypatch.context() as broken:
+                broken.setattr(view, "events", events)
+                view.down = True
+                await until(lambda: not watcher(world).state.connected)
+                view.down = False
+                await until(lambda: "ValueError" in (watcher(world).state.error or ""))
+                assert "feed" not in (watcher(world).state.error or "")
+            await until(lambda: watcher(world).state.connected)
+        assert "ValueError" in caplog.text
+        assert "feed" not in caplog.text
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [JournalFailed("disk full"), TowerStateError("disk full")])
+def test_a_listener_that_can_take_nothing_in_ends_the_watcher(error: Fatal) -> None:
+    async def main() -> None:
+        async with swapping(bob=False) as (world, _):
+            listener = world.alice.engine
+
+            class Full:
+                cursor, freeze = listener.cursor, listener.freeze
+                look, swaps = listener.look, listener.swaps
+
+                async def observe(self, *_: Any) -> None:
+                    raise error
+
+            one = Watcher(Full(), world.alice.views[A], clock, Backoff(lambda: 0.5))
+            with pytest.raises(Fatal, match="disk full"):
+                async with asyncio.timeout(30):
+                    await one.run()
 
     run(main())
 
