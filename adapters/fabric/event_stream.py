@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 
 from adapters.fabric.gateway import BlockEvents, Gateway
 from adapters.fabric.ledger import LedgerReader
@@ -97,7 +97,7 @@ class EventStream:
         peer = self._gateway.preferred
         events = self._gateway.chaincode_events(peer, place.block, place.transaction)
         next_events = asyncio.ensure_future(anext(events))
-        told_at = time.monotonic()
+        told_at = monotonic()
         try:
             while True:
                 await asyncio.wait({next_events}, timeout=self._poll_interval)
@@ -120,8 +120,8 @@ class EventStream:
                     raise
                 if observations or before != head:
                     yield Notice(head, observations, place.cursor())
-                    told_at = time.monotonic()
-                elif time.monotonic() - told_at > 2 * self._patience:
+                    told_at = monotonic()
+                elif monotonic() - told_at > 2 * self._patience:
                     # Before the caller gives up, who could only say that nothing comes.
                     objection = self._objection()
                     if objection is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2
 
+from adapters.fabric import event_stream
 from adapters.fabric.block import read_block
 from adapters.fabric.chaincode import locks
 from adapters.fabric.event_stream import EventStream
@@ -116,6 +118,7 @@ def notices(
     patience: float,
     cursor: Cursor | None = None,
     objection: str | None = None,
+    poll_interval: float = 0.01,
 ) -> AsyncIterator[Notice]:
     ledger = LedgerReader("trade", gateway, "trade")
 
@@ -131,7 +134,7 @@ def notices(
         head,
         lambda: objection,
         first_block=0,
-        poll_interval=0.01,
+        poll_interval=poll_interval,
         patience=patience,
     ).notices(cursor)
 
@@ -163,7 +166,8 @@ async def test_a_peer_that_is_level_tells_heads_without_events() -> None:
 async def test_what_a_peer_that_is_behind_has_told_is_passed_on() -> None:
     """It may be the preimage that another chain's claim waits for."""
     async with gateway_to(OwnPeer(3, longest=4, refunds=[3]).service()) as gateway:
-        stream = notices(gateway, SHORT)
+        # It looks at the head when the event has come.
+        stream = notices(gateway, SHORT, poll_interval=LONG)
         first = await anext(stream)
         assert seen_in(first) == [(3, LockRefunded(LOCK, HASHLOCK))]
         assert first.head == Head(CHAIN, 3, read_block(_block(3)).hash, TIME, 3)
@@ -193,9 +197,13 @@ async def test_a_peer_that_is_behind_the_cursor_is_passed_over() -> None:
         assert gateway.preferred == level.address
 
 
-async def test_a_stream_at_a_stale_peer_says_why_before_its_caller_gives_up() -> None:
+async def test_a_stream_at_a_stale_peer_says_why_before_its_caller_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passing = itertools.count(step=LONG)
+    monkeypatch.setattr(event_stream, "monotonic", lambda: next(passing))
     async with gateway_to(OwnPeer(4, longest=4).service()) as gateway:
-        stream = notices(gateway, SHORT, objection="too few others answer")
+        stream = notices(gateway, LONG, objection="too few others answer")
         assert (await anext(stream)).head.height == 4
         with pytest.raises(Unavailable, match="trade: too few others answer"):
             await anext(stream)
