@@ -76,6 +76,9 @@ async def test_its_number_is_used_up_once(
     terms = await terms_on(adapter, network, fresh())
     await _lost(adapter, faulty, network, terms)
     already = len(_handed_in(faulty))
+    # At once again: what uses it up waits for a block.
+    for _ in range(3):
+        await adapter.abandon(terms, network.credential(ALICE))
     assert await _done(adapter, network, terms) is LockState.ABSENT
     assert await adapter.abandon(terms, network.credential(ALICE)) is True
     assert len(_handed_in(faulty)) == already + 1
