@@ -35,7 +35,7 @@ from gateway.telemetry.metrics import Metrics, Sources
 from relayers.backoff import Backoff
 from relayers.clock import Clock, system_clock
 from relayers.engine import Engine
-from relayers.executor import Executor, Post
+from relayers.executor import Executor
 from relayers.journal.sqlite import SqliteJournal
 from relayers.offers.chains import TradedChain, TradedChains
 from relayers.offers.clerk import PolicyClerk
@@ -45,6 +45,7 @@ from relayers.offers.intake import OfferIntake
 from relayers.offers.peer_messenger import open_messenger
 from relayers.offers.peers import Peers
 from relayers.offers.typed_data import gateway_address
+from relayers.post import Post
 from relayers.protocol.state import Swap
 from relayers.signing.keyring import Keyring
 from relayers.signing.keystore import KeyFileError
@@ -183,7 +184,7 @@ async def open_gateway(
             names[chain.id] = chain.name
             traded.add(chain)
             watchers.append(Watcher(engine, adapter, clock, backoff))
-            executor.add(chain.id, Post(adapter, credential))
+            executor.add(chain.id, chain)
             return watchers[-1]
 
         def served(door: ChainDoor, credential: Credential) -> Callable[[], Awaitable[None]]:

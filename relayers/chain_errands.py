@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
 
 from adapters.model import (
     ChainId,
@@ -20,7 +19,6 @@ from adapters.model import (
     InvalidValue,
     Lock,
     LockState,
-    Preimage,
     Refund,
 )
 from adapters.spi import (
@@ -45,6 +43,7 @@ from relayers.protocol.intents import (
     SubmitRefund,
 )
 from relayers.protocol.state import Phase
+from relayers.signing.swap_key import SwapKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,6 @@ class Pause:
     seconds: float = 0.0
     until: tuple[ChainId, int] | None = None
     trouble: str | None = None
-
-
-class Secrets(Protocol):
-    async def preimage(self, salt: bytes) -> Preimage: ...
 
 
 Tell = Callable[[Intent, FactBody], Awaitable[Outcome]]
@@ -80,9 +75,9 @@ class ChainErrands:
     """Tries for one gateway. Remembers which locks may be on their way; a restart forgets that and
     loses nothing by it, because the chain knows each lock by its id."""
 
-    def __init__(self, engine: Engine, secrets: Secrets, clock: Clock, tell: Tell) -> None:
+    def __init__(self, engine: Engine, swap_key: SwapKey, clock: Clock, tell: Tell) -> None:
         self._engine = engine
-        self._secrets = secrets
+        self._swap_key = swap_key
         self._clock = clock
         self._tell = tell
         self._maybe_sent: set[str] = set()
@@ -173,7 +168,7 @@ class ChainErrands:
         match intent.secret:
             case OwnSecret(salt) if public is None:
                 try:
-                    preimage = await self._secrets.preimage(salt)
+                    preimage = await self._swap_key.preimage(salt)
                 except SigningFailed as error:
                     return Pause(trouble=f"the swap key cannot be used: {error}")
             case OwnSecret() | SeenSecret():

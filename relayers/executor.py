@@ -20,14 +20,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
-from adapters.model import AccountId, ChainId, Hashlock, LockId, Preimage
-from adapters.spi import Adapter, AdapterError, Credential, Rejected, Unavailable
+from adapters.model import AccountId, ChainId, Hashlock, LockId
+from adapters.spi import AdapterError, Rejected, Unavailable
 from relayers.abandonment import Abandonment, GivenUpLock, given_up
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause
 from relayers.clock import Clock
 from relayers.engine import Engine, Outcome
 from relayers.fatal import Fatal
+from relayers.post import Post
 from relayers.protocol.facts import Delivered, FactBody, Refused
 from relayers.protocol.intents import (
     Intent,
@@ -42,6 +43,7 @@ from relayers.protocol.intents import (
 )
 from relayers.quarantine import Quarantined
 from relayers.signer_turns import SignerTurns, Urgency
+from relayers.signing.swap_key import SwapKey
 
 _log = logging.getLogger(__name__)
 
@@ -57,21 +59,6 @@ class PeerMessenger(Protocol):
     async def send(self, message: Message) -> None:
         """Returns when the other gateway has taken it; sending it twice must be harmless. Raises
         Rejected where it refuses for good, any other AdapterError where a later try may do."""
-
-
-class PreimageSource(Protocol):
-    """Derives preimages from the swap key, wherever that is kept."""
-
-    async def preimage(self, salt: bytes) -> Preimage:
-        """The preimage of the offer with this salt. Raises SigningFailed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A chain, and who acts on it for this gateway."""
-
-    adapter: Adapter
-    credential: Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +82,7 @@ class Executor:
         engine: Engine,
         posts: Mapping[ChainId, Post],
         messenger: PeerMessenger,
-        secrets: PreimageSource,
+        swap_key: SwapKey,
         clock: Clock,
         backoff: Backoff,
     ) -> None:
@@ -105,7 +92,7 @@ class Executor:
         self._clock = clock
         self._backoff = backoff
         self._numbers = itertools.count()
-        self._errands = ChainErrands(engine, secrets, clock, self._put)
+        self._errands = ChainErrands(engine, swap_key, clock, self._put)
         self._signers: dict[AccountId, SignerTurns] = {
             post.credential.account: SignerTurns() for post in posts.values()
         }

@@ -16,8 +16,8 @@ from adapters.model import AccountId, ChainId, Claim, Cursor, Head, LockId, Lock
 from adapters.spi import AdapterError
 from relayers.backoff import Backoff
 from relayers.clock import Clock
-from relayers.executor import Post
 from relayers.journal.port import ChainCursor, FactEntry
+from relayers.post import Post
 from relayers.protocol.facts import Observed
 from relayers.protocol.state import Swap
 from relayers.protocol.tower import (

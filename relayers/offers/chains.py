@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from adapters.model import (
-    AccountId,
     Asset,
     AssetId,
     ChainId,
@@ -20,31 +19,17 @@ from adapters.model import (
     LockState,
     LockTerms,
 )
-from adapters.spi import Adapter, AdapterError, Credential
+from adapters.spi import AdapterError
 from relayers.offers.refusal import OfferRefused, Refusal
+from relayers.post import Post
 from relayers.protocol.timelocks import GatewayBounds, Schedule
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class TradedChain:
-    """A chain and who this gateway is on it."""
-
-    adapter: Adapter
-    credential: Credential
-
-    @property
-    def name(self) -> str:
-        return self.adapter.profile.name
-
-    @property
-    def id(self) -> ChainId:
-        return self.adapter.profile.chain
-
-    @property
-    def account(self) -> AccountId:
-        return self.credential.account
+class TradedChain(Post):
+    """A post, with the questions that offers put to its chain."""
 
     async def head(self) -> Head:
         """Read now. Raises OfferRefused (chain_unavailable)."""

@@ -21,7 +21,7 @@ from adapters.spi import AdapterError, Rejected, SigningFailed
 from relayers.offers.chains import TradedChain
 from relayers.offers.dealing import Dealing, taken
 from relayers.offers.peers import Peer
-from relayers.offers.ports import Chance, Greeter, PreimageSource
+from relayers.offers.ports import Chance, Greeter
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.offers.typed_data import acceptance_digest, offer_digest
 from relayers.offers.wire import from_hex
@@ -35,6 +35,7 @@ from relayers.protocol.offer import (
     OfferedLeg,
 )
 from relayers.protocol.state import Ignored, Phase, Role, Swap
+from relayers.signing.swap_key import SwapKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ class OfferDesk:
     dropped as soon as its hash is known."""
 
     def __init__(
-        self, dealing: Dealing, preimages: PreimageSource, greeter: Greeter, chance: Chance
+        self, dealing: Dealing, swap_key: SwapKey, greeter: Greeter, chance: Chance
     ) -> None:
         self._dealing = dealing
-        self._preimages = preimages
+        self._swap_key = swap_key
         self._greeter = greeter
         self._chance = chance
 
@@ -158,7 +159,7 @@ class OfferDesk:
         """The hashlock that an offer with this salt has; the preimage is not kept. Raises
         OfferRefused (signing_failed)."""
         try:
-            return (await self._preimages.preimage(salt)).hashlock()
+            return (await self._swap_key.preimage(salt)).hashlock()
         except SigningFailed as error:
             raise OfferRefused(Refusal.SIGNING_FAILED, str(error)) from error
 

@@ -1,11 +1,11 @@
-"""What the offer desk needs of the rest: the engine, the swap key, chance, the clock, the peers."""
+"""What the offer desk needs of the rest: the engine, chance, the peers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from adapters.model import ChainId, Hashlock, Preimage
+from adapters.model import ChainId, Hashlock
 from relayers.offers.peers import Peer
 from relayers.offers.wire import Hello
 from relayers.protocol.facts import ChainView, FactBody
@@ -40,13 +40,6 @@ class Swaps(Protocol):
     def swaps(self) -> Iterable[Swap]: ...
 
     def views(self) -> Mapping[ChainId, ChainView]: ...
-
-
-class PreimageSource(Protocol):
-    """The swap key: makes the preimage of a salt, the same one each time."""
-
-    async def preimage(self, salt: bytes) -> Preimage:
-        """Raises SigningFailed where the swap key cannot be used."""
 
 
 class Greeter(Protocol):

@@ -19,10 +19,10 @@ from adapters.simulated.accounts import named_credential
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.spi import Adapter
 from relayers.backoff import Backoff
-from relayers.executor import Post
 from relayers.journal.memory import Boundary
 from relayers.journal.port import Journal
 from relayers.journal.sqlite import SqliteJournal
+from relayers.post import Post
 from relayers.protocol.facts import Fact
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase, Swap

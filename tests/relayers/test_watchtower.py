@@ -8,7 +8,7 @@ from pathlib import Path
 from adapters.model import ChainId
 from adapters.simulated.accounts import named_credential
 from relayers.backoff import Backoff
-from relayers.executor import Post
+from relayers.post import Post
 from relayers.protocol.state import Phase
 from relayers.tower_state import TowerState
 from relayers.watchtower import Watchtower

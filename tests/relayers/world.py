@@ -17,9 +17,10 @@ from adapters.simulated.faults import FaultPlan
 from adapters.spi import AdapterError, Rejected, Unavailable, Unknown
 from relayers.backoff import Backoff
 from relayers.engine import Engine
-from relayers.executor import Executor, Message, Post
+from relayers.executor import Executor, Message
 from relayers.journal.memory import CrashHook, MemoryJournal, MemoryStore, no_crash
 from relayers.journal.port import Journal
+from relayers.post import Post
 from relayers.protocol.facts import (
     AcceptanceReceived,
     DeclineReceived,

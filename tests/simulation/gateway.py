@@ -19,9 +19,10 @@ from adapters.simulated.faults import FaultPlan, SubmissionFate
 from adapters.spi import NotSent, Rejected, Unavailable, Unknown
 from relayers.backoff import Backoff
 from relayers.engine import Engine, EngineStopped, Outcome
-from relayers.executor import Executor, Message, Post
+from relayers.executor import Executor, Message
 from relayers.journal.memory import Boundary, MemoryJournal, MemoryStore
 from relayers.journal.port import JournalError
+from relayers.post import Post
 from relayers.protocol.facts import (
     AcceptanceReceived,
     DeclineReceived,

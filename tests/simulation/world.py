@@ -33,7 +33,8 @@ from adapters.simulated.chain import PooledTransaction, Rules, SimulatedChain
 from adapters.simulated.identity import lock_id_of
 from adapters.spi import Unavailable
 from relayers.backoff import Backoff
-from relayers.executor import Message, Post
+from relayers.executor import Message
+from relayers.post import Post
 from relayers.protocol import timelocks
 from relayers.protocol.facts import OfferMade
 from relayers.protocol.offer import Acceptance, Offer, OfferedLeg, terms_a, terms_b
