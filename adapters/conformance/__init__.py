@@ -17,10 +17,11 @@ The author of an adapter writes one test module::
         yield MyLedger(ledger)
         ledger.stop()
 
-and runs it with pytest and pytest-asyncio in auto mode (``asyncio_mode = auto``). Tests open their
-adapters themselves and compare balances before and after, so one ledger may serve all of them and
-need not be fresh. What waits, waits for the stream of notices, up to the profile's bounds plus the
-harness's ``margin``. A test that needs a hook or a capability which is not there skips and says so.
+and runs it with pytest and pytest-asyncio (the extra ``conformance`` of this distribution) in auto
+mode (``asyncio_mode = auto``). Tests open their adapters themselves and compare balances before and
+after, so one ledger may serve all of them and need not be fresh. What waits, waits for the stream
+of notices, up to the profile's bounds plus the harness's ``margin``. A test that needs a hook or a
+capability which is not there skips and says so.
 """
 
 import pytest

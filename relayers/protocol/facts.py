@@ -110,8 +110,9 @@ class RevealBegun:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An intent was refused, and the same try would be refused again. ``by_chain`` is false where
-    the gateway's own check refused before anything was signed."""
+    """An intent was refused, and the same try would be refused again. ``by_chain``: by the chain
+    that a transaction was handed to. False where this gateway's own check refused before anything
+    was signed, and where the other gateway refused a message."""
 
     intent: str
     by_chain: bool

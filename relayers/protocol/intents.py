@@ -1,7 +1,8 @@
 """Intents: what a swap asks to be done. Carried out at least once, recognised by the chain.
 
-An intent's id is made of the swap's hashlock and the intent's kind: a swap asks for each kind at
-most once, and what the intent makes on a chain has an id that follows from the agreement.
+An intent's id is made of the swap's hashlock and the intent's kind: a swap has at most one of each
+kind open, and one that was closed may be asked for anew under the same id. What it makes on a chain
+has an id that follows from the agreement, so that a second try is recognised there.
 """
 
 from __future__ import annotations
