@@ -7,12 +7,13 @@ the tasks end with the context that they were started in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from structlog.stdlib import get_logger
 
+from adapters.model import Capability
 from adapters.spi import Adapter, Misconfigured, Unavailable
 from gateway.services import ChainTrouble
 from gateway.settings import ChainConfiguration
@@ -83,6 +84,12 @@ class ChainDoor:
                 async with self.configuration.plugin.open(
                     self.name, self.configuration.settings
                 ) as adapter:
+                    if Capability.HASH_LOCK not in adapter.profile.capabilities:
+                        raise Misconfigured(
+                            f"chain {self.name}: its adapter says that the chain holds no "
+                            "hash-time-locks (capability hash_lock), so nothing can be swapped on "
+                            "it: take it out of the configuration"
+                        )
                     self._adapter = adapter
                     if failures:
                         _log.info("a chain is open at last", chain=self.name)
@@ -146,6 +153,16 @@ class ChainDoors:
         except TimeoutError:
             pass
         self._raise()
+
+    async def first_tries(self, at_stake: Callable[[], bool]) -> None:
+        """Runs until cancelled. Raises Misconfigured where the first try of a chain took longer
+        than the start waited, and showed that the chain cannot be used, while nothing is at stake:
+        what a start refuses must not depend on how slow the machine is."""
+        for door in self._doors:
+            await door.tried.wait()
+        if not at_stake():
+            self.raise_misconfigured()
+        await asyncio.Event().wait()
 
     async def all_open(self) -> Sequence[Adapter]:
         """The adapters, once all are open. Raises Misconfigured for one that cannot be used, and

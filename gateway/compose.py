@@ -9,24 +9,23 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from structlog.stdlib import get_logger
 
 from adapters.model import ChainId, InvalidValue
 from adapters.spi import Adapter, Credential, Misconfigured, Signer
-from gateway import garbage
 from gateway.api.peer_app import peer_app
 from gateway.api.tower_app import tower_app
 from gateway.api.user_app import user_app
 from gateway.audit import AuditLog
 from gateway.chain_doors import ChainDoor, ChainDoors
 from gateway.listener import Listener, bind, check_tls
+from gateway.process import until_signalled
 from gateway.sections import KeySection
 from gateway.services import ChainTrouble, Services
 from gateway.settings import ChainConfiguration, GatewaySettings, TowerSettings, read_secret
@@ -167,8 +166,12 @@ async def open_gateway(
         backoff = Backoff(random.random)
         doors = await stack.enter_async_context(ChainDoors(settings.chains, backoff, clock))
         await doors.all_tried(PATIENCE)
-        if all(swap.ended for swap in engine.swaps()) and not engine.quarantined():
-            # Nothing is at stake: better not to start at all than with less than was written.
+
+        def at_stake() -> bool:
+            return bool(engine.quarantined()) or not all(swap.ended for swap in engine.swaps())
+
+        if not at_stake():
+            # Better not to start at all than with less than was written.
             doors.raise_misconfigured()
         executor = Executor(engine, {}, messenger, swap_key, clock, backoff)
         traded = TradedChains(
@@ -243,6 +246,7 @@ async def open_gateway(
         workers: dict[str, Callable[[], Awaitable[None]]] = {
             "engine": engine.run,
             "chains": doors.run,
+            "first tries of the chains": partial(doors.first_tries, at_stake),
             "audit": audit.run,
         }
         for door, credential in zip(doors, credentials, strict=True):
@@ -389,8 +393,12 @@ async def open_tower(
         tower = Watchtower({}, state, clock, backoff, serves=serves, patience=root.patience)
         doors = await stack.enter_async_context(ChainDoors(settings.chains, backoff, clock))
         await doors.all_tried(PATIENCE)
-        if not tower.tower.locks:
-            # Nothing is at stake: better not to start at all than with less than was written.
+
+        def at_stake() -> bool:
+            return bool(tower.tower.locks)
+
+        if not at_stake():
+            # Better not to start at all than with less than was written.
             doors.raise_misconfigured()
 
         def take_up(adapter: Adapter, credential: Credential) -> ChainId:
@@ -407,7 +415,10 @@ async def open_tower(
 
             return serve
 
-        workers: dict[str, Callable[[], Awaitable[None]]] = {"chains": doors.run}
+        workers: dict[str, Callable[[], Awaitable[None]]] = {
+            "chains": doors.run,
+            "first tries of the chains": partial(doors.first_tries, at_stake),
+        }
         for door, credential in zip(doors, credentials, strict=True):
             workers[f"watch over {door.name}"] = served(door, credential)
         listener = None
@@ -441,52 +452,3 @@ async def run_tower(
     """A watchtower's process: runs until SIGTERM or SIGINT; ``serving`` is told once it begins.
     Raises what open_tower and run do."""
     await until_signalled(lambda: open_tower(settings, prompt=prompt), serving)
-
-
-class Process(Protocol):
-    """What runs until it is asked to stop."""
-
-    async def run(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-P = TypeVar("P", bound=Process)
-
-
-async def until_signalled(
-    opened: Callable[[], AbstractAsyncContextManager[P]], serving: Callable[[P], None]
-) -> None:
-    """Builds and runs a process. The first SIGTERM or SIGINT asks it to stop; the second, or one
-    that comes while it is still being built, cancels it."""
-    loop = asyncio.get_running_loop()
-    built: list[P] = []
-    signals = 0
-
-    async def work() -> None:
-        async with opened() as process:
-            garbage.settle()
-            built.append(process)
-            serving(process)
-            await process.run()
-
-    task = asyncio.create_task(work())
-
-    def signalled() -> None:
-        nonlocal signals
-        signals += 1
-        if built and signals == 1:
-            built[0].stop()
-        else:
-            task.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not signals:
-            raise
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

@@ -151,6 +151,10 @@ async def _chain(chain: ChainConfiguration, signer: Signer | None) -> list[Findi
             return found + await chain_findings(part, adapter, credential, int(time.time()))
     except TimeoutError:
         return [*found, refuted(part, "reachability", f"no answer within {WAIT:g} s", _NODE)]
+    except Misconfigured as error:
+        # It answers, and is not what the configuration says.
+        mend = f"correct chains.{chain.name} in the configuration, or see to the node"
+        return [*found, refuted(part, "configuration", str(error), mend)]
     except AdapterError as error:
         return [*found, refuted(part, "reachability", str(error), _NODE)]
 

@@ -15,6 +15,7 @@ from adapters.model import Hashlock, LockId, LockTerms
 from adapters.simulated.accounts import account_of
 from adapters.simulated.plugin import SimulatedPlugin, SimulatedSettings
 from adapters.spi import Adapter, Misconfigured, Unavailable
+from gateway import compose
 from gateway.compose import open_gateway, open_tower
 from gateway.settings import load_tower
 from relayers.protocol.tower import Tower, WatchedLock
@@ -37,6 +38,8 @@ class Fault:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, chain: str) -> None:
         self.error: Exception | None = None
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         fault = self
 
         @asynccontextmanager
@@ -44,6 +47,7 @@ class Fault:
             plugin: SimulatedPlugin, name: str, settings: SimulatedSettings
         ) -> AsyncIterator[Adapter]:
             if name == chain and fault.error is not None:
+                await fault.may_answer.wait()
                 raise fault.error
             async with OPEN(plugin, name, settings) as adapter:
                 yield adapter
@@ -156,6 +160,28 @@ async def test_a_wrong_chain_ends_a_watchtowers_start_where_it_has_no_lock(
     with pytest.raises(Misconfigured, match="beta: another chain id"):
         async with open_tower(load_tower(file, {})):
             pass
+
+
+@pytest.mark.parametrize("tower", [False, True], ids=["gateway", "watchtower"])
+async def test_a_wrong_chain_that_answers_late_ends_what_has_begun_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tower: bool
+) -> None:
+    """A slow machine refuses what a fast one refuses."""
+    monkeypatch.setattr(compose, "PATIENCE", 0)
+    world = make_world(tmp_path)
+    fault = Fault(monkeypatch, "beta")
+    fault.error = Misconfigured("beta: another chain id")
+    fault.may_answer.clear()
+    opened = (
+        open_tower(load_tower(write_watchtower(world, tmp_path), {}))
+        if tower
+        else open_gateway(world.alice.settings())
+    )
+    async with asyncio.timeout(40), opened as process:
+        work = asyncio.create_task(process.run())
+        fault.may_answer.set()
+        with pytest.raises(Misconfigured, match="beta: another chain id"):
+            await work
 
 
 def looking_after(world: World) -> Tower:

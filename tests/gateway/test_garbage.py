@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gateway import garbage
 from gateway.cli.main import app
-from gateway.compose import until_signalled
+from gateway.process import until_signalled
 
 
 class Cycle:
