@@ -244,7 +244,8 @@ class Bounds:
 
 
 class Capability(StrEnum):
-    """What a chain can do, by name. The router and the conformance kit read them."""
+    """What a chain can do, by name. The conformance kit reads them; a gateway and a watchtower open
+    no chain without HASH_LOCK."""
 
     HASH_LOCK = "hash_lock"
     LEDGER_READS = "ledger_reads"
