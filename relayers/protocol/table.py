@@ -26,6 +26,7 @@ from relayers.protocol.facts import (
     RevealBegun,
     Woken,
 )
+from relayers.protocol.forms import Parties, filled
 from relayers.protocol.state import ENDS, Phase, Role
 
 
@@ -104,12 +105,14 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class PhaseRow:
-    """A phase as one side sees it, in plain words."""
+    """A phase as one side sees it, in plain words. ``means``, ``waits_for`` (empty for an end) and
+    ``follows`` are what the users of a swap are told too: forms to be filled in by ``filled``."""
 
     role: Role
     phase: Phase
     means: str
     waits_for: str
+    follows: str
     fails: str
     recovers: str
     transitions: tuple[Transition, ...]
@@ -128,6 +131,7 @@ def _time(to: Phase, why: str) -> Transition:
 
 
 _SURFACED = "our lock is on its chain after all"
+_OVER = "Nothing more happens."
 _NONE = "It cannot fail: nothing of ours is at stake."
 
 INITIATOR = (
@@ -135,7 +139,8 @@ INITIATOR = (
         Role.INITIATOR,
         Phase.OFFERED,
         "We have made an offer. Nothing is locked.",
-        "the other side's acceptance",
+        "{peer} to accept it",
+        "Once it is accepted, we lock on {own}; otherwise it expires.",
         _NONE,
         "After valid_until the offer expires by itself.",
         (
@@ -152,8 +157,9 @@ INITIATOR = (
     PhaseRow(
         Role.INITIATOR,
         Phase.LOCKING,
-        "It is agreed; our lock on A is on its way.",
-        "our lock on A to be final",
+        "It is agreed; {our_lock} is on its way.",
+        "{our_lock} to be final",
+        "Then we wait for {peer} to lock on {their}.",
         "The chain refuses the lock, or it never arrives.",
         "Before the lock limit it is sent again; after it, the swap fails with nothing locked.",
         (
@@ -166,8 +172,10 @@ INITIATOR = (
     PhaseRow(
         Role.INITIATOR,
         Phase.LOCKED,
-        "Our lock on A is final.",
-        "the other side's lock on B to be final and equal to the offer",
+        "{Our_lock} is final.",
+        "{their_lock} to be final, and as agreed",
+        "Then we claim it, which reveals the secret; without it we never reveal, and take "
+        "{our_lock} back after its deadline.",
         "The other side does not lock in time, or not what was agreed.",
         "After the reveal limit we never reveal, and take our lock back from t1 on.",
         (
@@ -179,8 +187,9 @@ INITIATOR = (
     PhaseRow(
         Role.INITIATOR,
         Phase.CLAIMING,
-        "Both locks are final; the claim on B is being prepared. The secret is still ours alone.",
-        "the margin to be checked once more with a fresh head, and the reveal to be recorded",
+        "Both locks are final; our claim is being prepared. The secret is still ours alone.",
+        "a last look at the time on {their}, and the record that we reveal",
+        "Then the secret goes out with our claim; if that is too late, it never does.",
         "The head of B is stale, B is frozen, or the reveal limit comes first.",
         "A stale head is tried again; after the limit we never reveal and wait for the refund.",
         (
@@ -192,8 +201,9 @@ INITIATOR = (
     PhaseRow(
         Role.INITIATOR,
         Phase.REVEALING,
-        "The secret has left, or is leaving, with our claim on B.",
-        "our claim on B to be final",
+        "The secret has left, or is leaving, with our claim on {their}.",
+        "our claim on {their} to be final",
+        "The claim is sent again until it is final or {their_lock} was refunded.",
         "The claim is lost, delayed or reverted by a reorg; we crash.",
         "The claim is pursued until it is final or B's lock is refunded; an alert at the deadline.",
         (
@@ -204,8 +214,10 @@ INITIATOR = (
     PhaseRow(
         Role.INITIATOR,
         Phase.SETTLING,
-        "We are paid. Our lock on A is the other side's to collect.",
-        "our lock on A to be claimed or, if nobody does, refunded",
+        "We are paid. {Our_lock} is {peer}'s to collect.",
+        "{peer} to claim {our_lock}",
+        "Once it is claimed the swap is complete; if {peer} never does, it comes back to us as "
+        "well.",
         "The other side does not collect.",
         "From t1 on our lock is refunded to us.",
         (
@@ -216,8 +228,9 @@ INITIATOR = (
     PhaseRow(
         Role.INITIATOR,
         Phase.REFUNDING,
-        "The swap will not happen; our lock on A is to come back.",
-        "t1 on A, then our refund to be final",
+        "The swap will not happen; {our_lock} is to come back.",
+        "the deadline of {our_lock}, then our refund to be final",
+        "From the deadline on the refund is sent until it is final.",
         "The refund is lost or delayed.",
         "It is sent again until the lock has ended; anyone may send it.",
         (
@@ -233,8 +246,9 @@ RESPONDER = (
     PhaseRow(
         Role.RESPONDER,
         Phase.RECEIVED,
-        "A verified offer lies before us. Nothing is locked.",
-        "our user or the peer's policy to accept or reject",
+        "{Peer} has made us an offer. Nothing is locked.",
+        "us to accept or reject it",
+        "If we accept, {peer} locks first, on {their}; otherwise it expires.",
         _NONE,
         "After valid_until the offer expires by itself.",
         (
@@ -249,7 +263,8 @@ RESPONDER = (
         Role.RESPONDER,
         Phase.ACCEPTED,
         "We have accepted. Nothing of ours is locked.",
-        "the initiator's lock on A to be final and equal to the offer",
+        "{their_lock} to be final, and as agreed",
+        "Then we lock on {own}; without it the swap expires and we have paid nothing.",
         "The initiator does not lock, or not what was agreed, or not in time.",
         "At our lock limit the swap expires; we have paid nothing.",
         (
@@ -261,8 +276,9 @@ RESPONDER = (
     PhaseRow(
         Role.RESPONDER,
         Phase.LOCKING,
-        "Our lock on B is on its way.",
-        "our lock on B to be final",
+        "It is agreed; {our_lock} is on its way.",
+        "{our_lock} to be final",
+        "Then we wait for {peer} to claim it, which shows us the secret.",
         "The chain refuses the lock, or it never arrives.",
         "Before the lock limit it is sent again; after it, the swap fails with nothing locked.",
         (
@@ -275,8 +291,10 @@ RESPONDER = (
     PhaseRow(
         Role.RESPONDER,
         Phase.LOCKED,
-        "Our lock on B is final.",
-        "the secret, on any chain",
+        "Both locks are there, {our_lock} is final.",
+        "{peer} to claim it, which shows us the secret",
+        "Then we claim {their_lock}; without the secret we take {our_lock} back after its "
+        "deadline.",
         "The initiator never reveals.",
         "From t2 on our lock is refunded to us.",
         (
@@ -287,8 +305,9 @@ RESPONDER = (
     PhaseRow(
         Role.RESPONDER,
         Phase.CLAIMING,
-        "The secret is known; our claim on A is on its way.",
-        "our claim on A to be final, and our lock on B to end",
+        "The secret is known; our claim on {their} is on its way.",
+        "our claim on {their} to be final, and {our_lock} to end",
+        "The claim is sent again until it is final or {their_lock} was refunded.",
         "The claim is lost, delayed or reverted by a reorg; we crash.",
         "The claim is pursued until it is final or A's lock is refunded; an alert at the deadline.",
         (
@@ -299,8 +318,9 @@ RESPONDER = (
     PhaseRow(
         Role.RESPONDER,
         Phase.REFUNDING,
-        "The swap will not happen; our lock on B is to come back.",
-        "t2 on B, then our refund to be final",
+        "The swap will not happen; {our_lock} is to come back.",
+        "the deadline of {our_lock}, then our refund to be final",
+        "From the deadline on the refund is sent until it is final.",
         "The refund is lost or delayed; the secret appears after all.",
         "The refund is sent again until the lock has ended; a secret that appears is used.",
         (
@@ -322,7 +342,8 @@ def _ends(role: Role, begins_again: Phase) -> tuple[PhaseRow, ...]:
             role,
             Phase.DECLINED,
             "The offer was rejected. Nothing is locked.",
-            "nothing",
+            "",
+            _OVER,
             none,
             "",
             (),
@@ -331,7 +352,8 @@ def _ends(role: Role, begins_again: Phase) -> tuple[PhaseRow, ...]:
             role,
             Phase.EXPIRED,
             "The offer was not taken up, or not followed by a lock, in time. We have paid nothing.",
-            "nothing",
+            "",
+            _OVER,
             none,
             "" if role is Role.INITIATOR else "A lock of ours that surfaces is refunded.",
             () if role is Role.INITIATOR else surfaced,
@@ -340,7 +362,8 @@ def _ends(role: Role, begins_again: Phase) -> tuple[PhaseRow, ...]:
             role,
             Phase.FAILED,
             "Our lock never came to be, or vanished. We have paid nothing.",
-            "nothing",
+            "",
+            _OVER,
             "A lock that was under way surfaces late.",
             "It is refunded after its deadline, or the swap goes on if the secret is public.",
             surfaced,
@@ -348,8 +371,9 @@ def _ends(role: Role, begins_again: Phase) -> tuple[PhaseRow, ...]:
         PhaseRow(
             role,
             Phase.REFUNDED,
-            "Our lock is back. We have paid nothing.",
-            "nothing",
+            "{Our_lock} is back with us. We have paid nothing.",
+            "",
+            _OVER,
             none,
             "Late news may show that we were paid as well.",
             (
@@ -360,8 +384,9 @@ def _ends(role: Role, begins_again: Phase) -> tuple[PhaseRow, ...]:
         PhaseRow(
             role,
             Phase.COMPLETED,
-            "We are paid, and our lock has ended.",
-            "nothing",
+            "Done: we are paid on {their}, and {peer} on {own}.",
+            "",
+            _OVER,
             "A chain breaks its finality rule.",
             "The claim is pursued again.",
             (_seen(begins_again, took_back),),
@@ -369,8 +394,9 @@ def _ends(role: Role, begins_again: Phase) -> tuple[PhaseRow, ...]:
         PhaseRow(
             role,
             Phase.LOST,
-            "Our lock was claimed and we were not paid. An alert was raised: a bound broke.",
-            "an operator",
+            "{Our_lock} was claimed and we were not paid: a bound broke.",
+            "",
+            "Somebody must look: compare the chains with the bounds in the configuration.",
             "It is a loss.",
             "Late news may show that we were paid, or that our lock came back.",
             (_seen(begins_again, took_back),),
@@ -431,11 +457,13 @@ def _page() -> Iterator[str]:
         yield ""
         yield from _diagram(role)
         yield ""
-        yield "| phase | means | waits for | fails when | recovers by |"
-        yield "|---|---|---|---|---|"
+        yield "| phase | means | waits for | then | fails when | recovers by |"
+        yield "|---|---|---|---|---|---|"
+        parties = Parties("the other side", *("AB" if role is Role.INITIATOR else "BA"))
         for row in TABLE:
             if row.role is role:
-                cells = (row.means, row.waits_for, row.fails, row.recovers or "–")
+                told = [filled(form, parties) for form in (row.means, row.waits_for, row.follows)]
+                cells = (cell or "–" for cell in (*told, row.fails, row.recovers))
                 yield f"| `{row.phase}` | {' | '.join(cells)} |"
         yield ""
         yield "| from | on | to | because |"

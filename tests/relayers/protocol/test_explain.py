@@ -9,6 +9,7 @@ import pytest
 from adapters.model import Stage
 from relayers.protocol.explain import Explanation, Names, explain
 from relayers.protocol.facts import At
+from relayers.protocol.forms import Parties, filled
 from relayers.protocol.state import ENDS, Role, Swap
 from relayers.protocol.table import TABLE, PhaseRow
 from tests.relayers.protocol import samples
@@ -38,6 +39,33 @@ def test_every_phase_is_explained(row: PhaseRow, agreed: bool) -> None:
         assert told.until is None
     else:
         assert told.waits_for
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.role}-{row.phase}")
+def test_users_are_told_what_the_table_says_with_the_names_in_it(row: PhaseRow) -> None:
+    side = Side(row.role)
+    side.begin()
+    side.agree()
+    assert side.state is not None
+    told = tell(replace(side.state, phase=row.phase), samples.at(samples.START))
+    own, their = ("first", "second") if row.role is Role.INITIATOR else ("second", "first")
+    parties = Parties("Beta", own, their)
+    assert told.where.startswith(filled(row.means, parties))
+    assert (told.waits_for, told.next) == (
+        filled(row.waits_for, parties),
+        filled(row.follows, parties),
+    )
+    assert not set("{}") & set(told.where + told.waits_for + told.next)
+
+
+def test_a_swap_that_completed_though_its_lock_came_back_says_so() -> None:
+    side = revealing()
+    side.reveal()
+    side.see("claimed", LOCK_B, Stage.FINAL)
+    side.see("refunded", LOCK_A, Stage.FINAL)
+    assert side.state is not None
+    told = tell(side.state, side.at)
+    assert told.where == "We are paid on second, and our lock on first came back to us."
 
 
 def revealing() -> Side:
