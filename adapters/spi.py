@@ -175,7 +175,12 @@ class Adapter(Protocol):
         """
 
     def lock_id(self, terms: LockTerms) -> LockId:
-        """The id that this chain will give these terms. Pure. Raises InvalidValue."""
+        """The id that this chain will give these terms. Pure. Raises InvalidValue.
+
+        It commits to every term: locks are told apart by it alone. Where a contract, an account or
+        an asset can be spelled in several ways, one of them is canonical: the adapter tells of it
+        in that one, and refuses every other here. Two terms never have one id.
+        """
 
     async def lookup(self, lock_id: LockId) -> LockRecord:
         """What the chain's newest state says of a lock id; ABSENT where it has never been."""
@@ -184,7 +189,8 @@ class Adapter(Protocol):
         """In smallest units. Raises InvalidValue for an account or asset not of this chain."""
 
     async def asset(self, asset: AssetId) -> Asset:
-        """Symbol and decimals. Raises InvalidValue where the chain has no such asset."""
+        """Symbol and decimals, with the id in its canonical spelling: an asset that a user wrote is
+        brought to it here. Raises InvalidValue where the chain has no such asset."""
 
     async def assets(self) -> Sequence[Asset]:
         """The assets that are known without being asked for: the coin and those configured."""
@@ -268,6 +274,16 @@ class ChainSettings(BaseModel):
 
     def chain_id(self) -> ChainId:
         return ChainId.parse(self.chain)
+
+    def canonical_account(self, account: AccountId) -> AccountId:
+        """An account of this chain that an operator wrote, in the one spelling in which the adapter
+        tells of it. Override it where people spell one account in several ways. Raises
+        InvalidValue, for example where a checksum is wrong."""
+        return account
+
+    def canonical_asset(self, asset: AssetId) -> AssetId:
+        """The same for an asset."""
+        return asset
 
 
 class AdapterPlugin(Protocol):

@@ -27,6 +27,7 @@ from gateway.sections import (
     PeerSection,
     PolicySection,
     Root,
+    RuleSection,
     TowerRoot,
 )
 from relayers.offers.peers import Peer, PinnedCertificate, TrustedAuthority
@@ -100,6 +101,7 @@ class TowerSettings:
 
     @property
     def serves(self) -> frozenset[AccountId]:
+        """As their chains spell them, whatever way the operator did."""
         return frozenset(AccountId.parse(text) for text in self.root.serves)
 
 
@@ -141,7 +143,8 @@ def load_gateway(path: Path, environment: Mapping[str, str] | None = None) -> Ga
     ConfigurationError."""
     reader = _Reader(path, environment)
     root = reader.validated(Root)
-    return GatewaySettings(root, reader.chains(root), reader.folder)
+    chains = reader.chains(root)
+    return GatewaySettings(_with_canonical_rules(reader, root, chains), chains, reader.folder)
 
 
 def load_api(path: Path, environment: Mapping[str, str] | None = None) -> ApiSection:
@@ -155,15 +158,52 @@ def load_tower(path: Path, environment: Mapping[str, str] | None = None) -> Towe
     reader = _Reader(path, environment)
     root = reader.validated(TowerRoot)
     chains = reader.chains(root)
+    settings = {chain.settings.chain_id(): chain.settings for chain in chains}
+    serves: list[str] = []
     for index, text in enumerate(root.serves):
         try:
             account = AccountId.parse(text)
+            if account.chain not in settings:
+                raise InvalidValue(f"account {account} is on a chain that is not configured here")
+            serves.append(str(settings[account.chain].canonical_account(account)))
         except InvalidValue as error:
             raise ConfigurationError([reader.at(("serves", index), str(error))]) from None
-        if account.chain not in {chain.settings.chain_id() for chain in chains}:
-            why = f"account {account} is on a chain that is not configured here"
-            raise ConfigurationError([reader.at(("serves", index), why)])
+    root = root.model_copy(update={"serves": tuple(serves)})
     return TowerSettings(root, chains, reader.folder)
+
+
+def _with_canonical_rules(
+    reader: _Reader, root: Root, chains: Sequence[ChainConfiguration]
+) -> Root:
+    """The assets of acceptance policies as their chains spell them: an offer is in no other
+    spelling, so a rule in another would fit none. Raises ConfigurationError."""
+    settings = {chain.settings.chain_id(): chain.settings for chain in chains}
+    problems: list[str] = []
+
+    def canonical(text: str, place: tuple[str | int, ...]) -> str:
+        asset = AssetId.parse(text)
+        try:
+            chain = settings.get(asset.chain)
+            return text if chain is None else str(chain.canonical_asset(asset))
+        except InvalidValue as error:
+            problems.append(reader.at(place, str(error)))
+            return text
+
+    def rule_of(rule: RuleSection, place: tuple[str | int, ...]) -> RuleSection:
+        get, give = canonical(rule.get, (*place, "get")), canonical(rule.give, (*place, "give"))
+        return rule.model_copy(update={"get": get, "give": give})
+
+    def peer_of(peer: PeerSection, place: tuple[str | int, ...]) -> PeerSection:
+        if peer.policy is None:
+            return peer
+        place = (*place, "policy", "rules")
+        rules = tuple(rule_of(rule, (*place, n)) for n, rule in enumerate(peer.policy.rules))
+        return peer.model_copy(update={"policy": peer.policy.model_copy(update={"rules": rules})})
+
+    peers = tuple(peer_of(peer, ("peers", n)) for n, peer in enumerate(root.peers))
+    if problems:
+        raise ConfigurationError(problems)
+    return root.model_copy(update={"peers": peers})
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

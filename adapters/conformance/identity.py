@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -85,6 +87,83 @@ async def test_lock_id_is_pure_and_depends_on_every_term(harness: Harness) -> No
         ids = {bench.adapter.lock_id(other) for other in others}
         assert len(ids) == len(others)
         assert lock_id not in ids
+
+
+def _other_spellings(text: str) -> list[str]:
+    """Other ways in which people or programs might write it: in other letters, percent-encoded, or
+    with what is encoded there in other letters."""
+    found = [text.lower(), text.upper(), text.swapcase(), text.capitalize()]
+    if text.startswith("0x"):
+        digits = text[2:]
+        found += [
+            f"0x{digits.lower()}",
+            f"0x{digits.upper()}",
+            f"0X{digits}",
+            digits,
+            f"0x0{digits}",
+        ]
+    found += [f"%{ord(text[0]):02X}{text[1:]}", f"{text[:-1]}%{ord(text[-1]):02x}"]
+    found += [re.sub("%..", lambda code: code[0].lower(), text), f" {text}", f"{text}.", f"0{text}"]
+    return [spelling for spelling in dict.fromkeys(found) if spelling != text]
+
+
+async def test_two_spellings_have_no_lock_in_common(harness: Harness) -> None:
+    """Locks are told apart by their ids. Were one account, asset or contract taken in two
+    spellings, terms that differ would be one lock; whoever kept the one and reads the other from
+    the chain would not know his own lock again."""
+    async with bench_on(harness) as bench:
+        terms = await bench.terms(new_preimage())
+        chain, asset = bench.profile.chain, bench.asset
+        others = [
+            *(replace(terms, contract=text) for text in _other_spellings(terms.contract)),
+            *(
+                replace(terms, sender=AccountId(chain, text))
+                for text in _other_spellings(terms.sender.address)
+            ),
+            *(
+                replace(terms, recipient=AccountId(chain, text))
+                for text in _other_spellings(terms.recipient.address)
+            ),
+            *(
+                replace(terms, asset=AssetId(chain, each.namespace, text))
+                for each in harness.assets
+                for text in _other_spellings(each.reference)
+            ),
+            *(
+                replace(terms, asset=AssetId(chain, text, asset.reference))
+                for text in _other_spellings(asset.namespace)
+            ),
+        ]
+        ids = {bench.adapter.lock_id(replace(terms, asset=each)) for each in harness.assets}
+        before = await bench.holdings(asset)
+        for other in others:
+            try:
+                lock_id = bench.adapter.lock_id(other)
+            except InvalidValue:
+                # What has no id is objected to, and is not to be had.
+                with suppress(InvalidValue):
+                    assert await bench.adapter.objections(other), f"nothing against {other}"
+                with pytest.raises((InvalidValue, Rejected)):
+                    await bench.submit(Lock(other), bench.sender)
+            else:
+                assert lock_id not in ids, f"the id of other terms: {other}"
+                ids.add(lock_id)
+        await bench.moved(before)
+
+
+async def test_an_asset_is_told_of_in_one_spelling(harness: Harness) -> None:
+    """In whatever way it was asked for: what a user wrote is brought to it by asking."""
+    async with bench_on(harness) as bench:
+        terms = await bench.terms(new_preimage())
+        for asset in harness.assets:
+            assert (await bench.adapter.asset(asset)).id == asset
+            for text in _other_spellings(asset.reference):
+                try:
+                    told = await bench.adapter.asset(AssetId(asset.chain, asset.namespace, text))
+                except InvalidValue:
+                    continue
+                assert (await bench.adapter.asset(told.id)).id == told.id
+                bench.adapter.lock_id(replace(terms, asset=told.id))
 
 
 async def test_the_chain_gives_the_lock_id_that_was_computed(harness: Harness) -> None:

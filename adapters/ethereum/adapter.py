@@ -145,8 +145,8 @@ class EthereumAdapter:
         return await self._run(coin)
 
     async def asset(self, asset: AssetId) -> Asset:
-        token = self._ids.token_of(asset)
-        own = self._ids.asset(token)
+        own = self._ids.read_asset(asset)
+        token = self._ids.token_of(own)
         if token == NO_ADDRESS:
             return Asset(own, self._settings.coin_symbol, self._settings.coin_decimals)
         if own not in self._assets:

@@ -1,8 +1,10 @@
 """How this chain writes accounts, assets and lock ids.
 
 Accounts are ``eip155:<chain id>:0x…``, tokens ``eip155:<chain id>/erc20:0x…``, the coin
-``eip155:<chain id>/slip44:60``. Addresses are written with their EIP-55 checksum; those read may
-be all lower case or all upper case, and a checksum that is there must be right.
+``eip155:<chain id>/slip44:60``. Addresses have one spelling here, with their EIP-55 checksum:
+whatever is agreed, kept or compared is in it, and other spellings are refused. What people type may
+be all lower case or all upper case, and a checksum that is there must be right; ``read_account``
+and ``read_asset`` bring that to the one spelling, at the edge.
 
 The words of a lock id: the chain id as a number; contract, sender, recipient and token as
 addresses, left-padded with zeros; zero for the coin.
@@ -11,6 +13,7 @@ addresses, left-padded with zeros; zero for the coin.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from adapters.codec.keccak import keccak256
 from adapters.codec.lock_id import IdentityWords
@@ -35,6 +38,7 @@ MAX_DEADLINE = 2**40 - 1
 _ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{40})")
 
 
+@lru_cache(maxsize=4096)
 def checksummed(address: bytes) -> str:
     """EIP-55: a hexadecimal letter is upper case where the hash of the lower case is 8 or more."""
     lower = address.hex()
@@ -46,7 +50,7 @@ def checksummed(address: bytes) -> str:
 
 
 def parse_address(text: str, field: str) -> bytes:
-    """20 bytes. Raises InvalidValue."""
+    """20 bytes, as people write them: see the module. Raises InvalidValue."""
     match = _ADDRESS.fullmatch(text)
     if match is None:
         raise InvalidValue(f"{field} {text[:60]!r} is not an address: 0x and 40 hex digits")
@@ -56,6 +60,15 @@ def parse_address(text: str, field: str) -> bytes:
         raise InvalidValue(
             f"{field} {text} has a wrong checksum (EIP-55): a letter was mistyped, or its case"
         )
+    return address
+
+
+def canonical_address(text: str, field: str) -> bytes:
+    """20 bytes, of an address in its one spelling. Raises InvalidValue."""
+    address = parse_address(text, field)
+    written = checksummed(address)
+    if text != written:
+        raise InvalidValue(f"{field} {text} is not written with its checksum: write {written}")
     return address
 
 
@@ -85,15 +98,31 @@ class Identities:
             raise InvalidValue(f"{field} is on {chain}, not on {self.chain}")
 
     def address_of(self, account: AccountId, field: str = "account") -> bytes:
-        """Raises InvalidValue."""
+        """Raises InvalidValue, also where it is spelled otherwise than ``account`` does."""
         self._own(account.chain, field)
-        return parse_address(account.address, field)
+        return canonical_address(account.address, field)
+
+    def read_account(self, account: AccountId, field: str = "account") -> AccountId:
+        """What somebody typed, in its one spelling. Raises InvalidValue."""
+        self._own(account.chain, field)
+        return self.account(parse_address(account.address, field))
 
     def account(self, address: bytes) -> AccountId:
         return AccountId(self.chain, checksummed(address))
 
     def token_of(self, asset: AssetId, field: str = "asset") -> bytes:
-        """The token's address; the zero address for the coin. Raises InvalidValue."""
+        """The token's address; the zero address for the coin. Raises InvalidValue, also where it is
+        spelled otherwise than ``asset`` does."""
+        token = self._token(asset, field)
+        if token != NO_ADDRESS:
+            canonical_address(asset.reference, field)
+        return token
+
+    def read_asset(self, asset: AssetId, field: str = "asset") -> AssetId:
+        """What somebody typed, in its one spelling. Raises InvalidValue."""
+        return self.asset(self._token(asset, field))
+
+    def _token(self, asset: AssetId, field: str) -> bytes:
         self._own(asset.chain, field)
         match asset.namespace:
             case "slip44" if asset.reference == COIN_REFERENCE:
@@ -115,9 +144,10 @@ class Identities:
         return AssetId(self.chain, TOKEN_NAMESPACE, checksummed(token))
 
     def lock_id(self, terms: LockTerms) -> LockId:
-        """Raises InvalidValue where the terms are not of this chain and this contract."""
+        """Raises InvalidValue where the terms are not of this chain and this contract, or a term is
+        not in its one spelling: two terms that differ in spelling alone have no id in common."""
         self._own(terms.chain, "chain")
-        if parse_address(terms.contract, "contract") != self.contract:
+        if canonical_address(terms.contract, "contract") != self.contract:
             raise InvalidValue(
                 f"contract {terms.contract} is not this chain's, {checksummed(self.contract)}"
             )

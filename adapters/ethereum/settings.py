@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from adapters.ethereum.fees import FeePolicy
 from adapters.ethereum.identity import Identities, chain_number, checksummed, parse_address
 from adapters.ethereum.transport import node_label
+from adapters.model import AccountId, AssetId
 from adapters.spi import ChainSettings
 
 
@@ -101,6 +102,13 @@ class EthereumSettings(ChainSettings):
     def identities(self) -> Identities:
         """Raises InvalidValue where the chain is not one of Ethereum's kind."""
         return Identities(self.chain_id(), parse_address(self.contract, "contract"))
+
+    def canonical_account(self, account: AccountId) -> AccountId:
+        """With its checksum, where that is not wrong. Raises InvalidValue."""
+        return self.identities().read_account(account)
+
+    def canonical_asset(self, asset: AssetId) -> AssetId:
+        return self.identities().read_asset(asset)
 
     def number(self) -> int:
         return chain_number(self.chain_id())

@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from adapters.fabric.lock_codec import LockCodec
+from adapters.model import AccountId, AssetId
 from adapters.spi import ChainSettings
 
 
@@ -108,3 +110,16 @@ class FabricSettings(ChainSettings):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: give both or neither")
         return self
+
+    def canonical_account(self, account: AccountId) -> AccountId:
+        """There is one spelling; another is refused. Raises InvalidValue."""
+        self._codec().address(account)
+        return account
+
+    def canonical_asset(self, asset: AssetId) -> AssetId:
+        self._codec().asset_text(asset)
+        return asset
+
+    def _codec(self) -> LockCodec:
+        """For identifiers: only lock ids need the channel's genesis block."""
+        return LockCodec(self.chain_id(), b"", self.chaincode)

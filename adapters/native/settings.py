@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from adapters.model import AccountId, AssetId
 from adapters.native.app.canonical import Malformed
 from adapters.native.app.names import check_symbol
+from adapters.native.names import account_bytes, asset_symbol
 from adapters.spi import ChainSettings
 
 
@@ -52,3 +54,12 @@ class NativeSettings(ChainSettings):
         le=60,
         description="Seconds between looks for new blocks where a node has no WebSocket.",
     )
+
+    def canonical_account(self, account: AccountId) -> AccountId:
+        """There is one spelling; another is refused. Raises InvalidValue."""
+        account_bytes(account, self.chain_id())
+        return account
+
+    def canonical_asset(self, asset: AssetId) -> AssetId:
+        asset_symbol(asset, self.chain_id())
+        return asset

@@ -117,8 +117,8 @@ class OfferDesk:
                 f"valid_for is {valid_for}; it must be from 1 to {dealing.rules.longest} seconds",
                 "valid_for",
             )
-        give, get = await asyncio.gather(
-            _amount(a, request.give, "give"), _amount(b, request.get, "get")
+        (give, given), (get, got) = await asyncio.gather(
+            _read(a, request.give, "give"), _read(b, request.get, "get")
         )
         version = await self._version(peer)
         now = await dealing.now(a, b)
@@ -136,8 +136,8 @@ class OfferDesk:
                 responder=peer.address,
                 salt=salt,
                 hashlock=hashlock,
-                a=_leg(a, request.give.asset, give, deadlines.a),
-                b=_leg(b, request.get.asset, get, deadlines.b),
+                a=_leg(a, give, given, deadlines.a),
+                b=_leg(b, get, got, deadlines.b),
                 valid_until=valid_until,
                 reference=request.reference,
             )
@@ -262,12 +262,13 @@ class OfferDesk:
         return swap
 
 
-async def _amount(chain: TradedChain, side: Side, field: str) -> int:
+async def _read(chain: TradedChain, side: Side, field: str) -> tuple[AssetId, int]:
+    """The asset as its chain spells it, whatever way the user did, and the amount."""
     asset = await chain.asset(side.asset, f"{field}.asset")
     try:
         if isinstance(side.amount, str):
-            return parse_amount(side.amount, asset.decimals, f"{field}.amount")
-        return check_amount(side.amount, f"{field}.amount")
+            return asset.id, parse_amount(side.amount, asset.decimals, f"{field}.amount")
+        return asset.id, check_amount(side.amount, f"{field}.amount")
     except InvalidValue as error:
         raise OfferRefused(Refusal.INVALID_VALUE, str(error), f"{field}.amount") from error
 

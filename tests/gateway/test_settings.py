@@ -128,7 +128,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("api.prot", 8080, "connections_per_address, host, port, tls_certificate, tls_key, token"),
     ("api.host", "0.0.0.0", "may only listen on 127.0.0.1"),
     ("api.token", "hunter2-plain", "file:PATH or env:NAME"),
-    ("api.token", MISSING, "is missing: file:PATH or env:NAME of the bearer token"),
+    ("api.token", MISSING, "is missing: `file:PATH` or `env:NAME` of the bearer token"),
     ("gateway.key.passphrase", "hunter2-plain", "file:PATH or env:NAME"),
     ("gateway.key.uri", "keys/acme.json", "should match pattern"),
     ("gateway.organisation", "Acme Inc", "should match pattern"),
@@ -200,6 +200,86 @@ def test_two_chains_must_not_be_one(tmp_path: Path) -> None:
     data["chains"]["right"] = copy.deepcopy(data["chains"]["left"])
     (found,) = problems(tmp_path, data)
     assert "chains.right.chain: sim:left is the chain of left already" in found
+
+
+ETHEREUM: dict[str, Any] = {
+    "adapter": "ethereum",
+    "chain": "eip155:1",
+    "inclusion": 60,
+    "finality": 900,
+    "clock": 15,
+    "urls": ["http://127.0.0.1:8545"],
+    "contract": "0x" + "11" * 20,
+    "key": "keystore:keys/ethereum.json",
+}
+NATIVE: dict[str, Any] = {
+    "adapter": "native",
+    "chain": "isthmus:" + "ab" * 16,
+    "inclusion": 5,
+    "finality": 5,
+    "clock": 2,
+    "urls": ["http://127.0.0.1:26657"],
+    "key": "keystore:keys/native.json",
+}
+CHECKSUMMED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+"""From the examples of EIP-55."""
+MISTYPED = CHECKSUMMED.replace("5aA", "5aa")
+
+
+@pytest.mark.parametrize(
+    "spelling", [CHECKSUMMED, CHECKSUMMED.lower(), "0x" + CHECKSUMMED[2:].upper()]
+)
+def test_an_account_or_asset_is_read_in_whatever_way_it_is_spelled(
+    tmp_path: Path, spelling: str
+) -> None:
+    """A tower that serves an account in one spelling serves it; a rule fits the offers in which
+    its token is spelled otherwise."""
+    tower = {
+        "organisation": "tower",
+        "state": "tower.db",
+        "chains": {"left": GOOD["chains"]["left"], "ethereum": ETHEREUM},
+        "serves": [f"eip155:1:{spelling}"],
+    }
+    (served,) = load_tower(written(tmp_path, tower), {}).serves
+    assert str(served) == f"eip155:1:{CHECKSUMMED}"
+    data = copy.deepcopy(GOOD)
+    data["chains"]["ethereum"] = ETHEREUM
+    data["peers"][0]["policy"]["rules"][0]["give"] = f"eip155:1/erc20:{spelling}"
+    (peer,) = load(tmp_path, data).peers
+    assert peer.policy is not None
+    assert str(peer.policy.rules[0].give) == f"eip155:1/erc20:{CHECKSUMMED}"
+    assert str(peer.policy.rules[0].get) == "sim:left/slip44:60"
+
+
+@pytest.mark.parametrize(
+    ("account", "message"),
+    [
+        (f"eip155:1:{MISTYPED}", "wrong checksum"),
+        ("eip155:1:0x01", "not an address"),
+        (f"{NATIVE['chain']}:{'AB' * 32}", "64 lower-case hex digits"),
+    ],
+)
+def test_an_account_that_nobody_can_have_is_refused(
+    tmp_path: Path, account: str, message: str
+) -> None:
+    """In place of serving nobody in silence."""
+    data = {
+        "organisation": "tower",
+        "state": "tower.db",
+        "chains": {"native": NATIVE, "ethereum": ETHEREUM},
+        "serves": [account],
+    }
+    with pytest.raises(ConfigurationError, match=rf"serves\.0: .*{message}"):
+        load_tower(written(tmp_path, data), {})
+
+
+def test_an_asset_of_a_rule_that_nobody_can_have_is_refused(tmp_path: Path) -> None:
+    data = copy.deepcopy(GOOD)
+    data["chains"]["ethereum"] = ETHEREUM
+    data["peers"][0]["policy"]["rules"][0]["get"] = f"eip155:1/erc20:{MISTYPED}"
+    (found,) = problems(tmp_path, data)
+    assert "peers.0.policy.rules.0.get: asset" in found
+    assert "wrong checksum" in found
 
 
 def test_two_peers_must_be_told_apart(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from adapters.model import (
     Cursor,
     Head,
     Header,
+    InvalidValue,
     Lock,
     LockClaimed,
     LockEvent,
@@ -207,6 +208,27 @@ class LookupShowsNoPreimage(SimulatedAdapter):
 class IdLeavesOutTheDeadline(SimulatedAdapter):
     def lock_id(self, terms: LockTerms) -> LockId:
         return super().lock_id(replace(terms, deadline=1))
+
+
+class ReadsAnySpelling(SimulatedAdapter):
+    """As an Ethereum driver that knows an address whatever the case of its letters."""
+
+    def lock_id(self, terms: LockTerms) -> LockId:
+        sender = AccountId(terms.sender.chain, terms.sender.address.lower())
+        return super().lock_id(replace(terms, sender=sender))
+
+
+class EchoesTheAsset(SimulatedAdapter):
+    """Knows an asset in any spelling, and tells of it in the one in which it was asked for."""
+
+    async def asset(self, asset: AssetId) -> Asset:
+        known = replace(asset, reference=asset.reference.lower())
+        return replace(await super().asset(known), id=asset)
+
+    def lock_id(self, terms: LockTerms) -> LockId:
+        if terms.asset.reference != terms.asset.reference.lower():
+            raise InvalidValue(f"asset {terms.asset} is not in lower case")
+        return super().lock_id(terms)
 
 
 class TakesForeignIds(SimulatedAdapter):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.conformance import suite
+from adapters.model import InvalidValue
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.chain import Rules
 from adapters.simulated.contract import LockContract
@@ -32,6 +33,7 @@ from tests.adapters.conformance.defective_ledgers import (
     CursorIgnored,
     CursorOfThisAdapterOnly,
     DoctorFindsFault,
+    EchoesTheAsset,
     EmitsOtherTerms,
     FinalTooEarly,
     FinalTwice,
@@ -55,6 +57,7 @@ from tests.adapters.conformance.defective_ledgers import (
     PoorParties,
     ProfileOfItsOwn,
     ProfileWithoutHashLock,
+    ReadsAnySpelling,
     ReceiptsOfAnotherBlock,
     RetractsNothing,
     SendsOneAtATime,
@@ -195,6 +198,10 @@ DEFECTS = [
         r"None == Preimage",
     ),
     Defect(IdLeavesOutTheDeadline, suite.test_lock_id_is_pure_and_depends_on_every_term, r"not in"),
+    Defect(
+        ReadsAnySpelling, suite.test_two_spellings_have_no_lock_in_common, r"the id of other terms"
+    ),
+    Defect(EchoesTheAsset, suite.test_an_asset_is_told_of_in_one_spelling, r"not in lower case"),
     Defect(TakesForeignIds, suite.test_identifiers_of_other_chains_are_refused, r"DID NOT RAISE"),
     Defect(ObjectsToNothing, suite.test_an_absent_asset_meets_an_objection, r"assert \(\)"),
     Defect(ObjectsToAll, suite.test_good_terms_meet_no_objection, r"no"),
@@ -287,7 +294,7 @@ def _ledger(defect: Defect) -> SimulatedLedger:
 async def test_a_defect_is_found(defect: Defect, caplog: pytest.LogCaptureFixture) -> None:
     wanted = defect.found_by.__code__.co_varnames[: defect.found_by.__code__.co_argcount]
     given = {"harness": _ledger(defect), "caplog": caplog}
-    failures = (AssertionError, AdapterError, TimeoutError, pytest.fail.Exception)
+    failures = (AssertionError, AdapterError, InvalidValue, TimeoutError, pytest.fail.Exception)
     with pytest.raises(failures) as caught:
         await defect.found_by(**{name: given[name] for name in wanted})
     assert re.search(defect.said, str(caught.value), re.DOTALL), caught.value

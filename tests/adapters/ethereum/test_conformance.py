@@ -10,6 +10,7 @@ import pytest
 
 from adapters.conformance.harness import Harness
 from adapters.conformance.suite import *  # noqa: F403
+from adapters.ethereum.identity import Identities
 from adapters.ethereum.plugin import plugin
 from adapters.model import AssetId
 from adapters.spi import Adapter, Credential
@@ -37,7 +38,7 @@ class EthereumHarness(Harness):
 
     @property
     def absent_asset(self) -> AssetId:
-        return AssetId.parse(f"{self.settings.chain}/erc20:0x{'ab' * 20}")
+        return Identities(self.settings.chain_id(), b"\xab" * 20).asset(b"\xab" * 20)
 
     async def restart(self) -> None:
         """Killed hard once the newest block is in the state file, so that nothing is lost; until

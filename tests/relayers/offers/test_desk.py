@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.model import MAX_AMOUNT, AccountId, AssetId, ChainId, LockState, LockTerms
+from adapters.model import MAX_AMOUNT, AccountId, Asset, AssetId, ChainId, LockState, LockTerms
 from adapters.spi import Rejected, Unavailable
 from relayers.offers.desk import Deadlines, OfferRequest, Side
 from relayers.offers.refusal import OfferRefused, Refusal
@@ -59,6 +59,19 @@ async def test_a_quantity_in_whole_units_is_read_with_the_asset_s_decimals() -> 
     async with trading_post(Ledgers()) as post:
         made = await post.desk.make(request(give=Side(GOLD, "12.5")))
         assert made.swap.offer.a.amount == 1250
+
+
+async def test_an_asset_is_offered_as_its_chain_spells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with trading_post(Ledgers()) as post:
+        described = post.adapters[CHAIN_A].asset
+
+        async def whatever_case(asset: AssetId) -> Asset:
+            return await described(replace(asset, reference=asset.reference.lower()))
+
+        monkeypatch.setattr(post.adapters[CHAIN_A], "asset", whatever_case)
+        typed = replace(GOLD, reference=GOLD.reference.upper())
+        made = await post.desk.make(request(give=Side(typed, 500)))
+        assert made.swap.offer.a.asset == GOLD
 
 
 async def test_two_offers_never_share_a_hashlock() -> None:
