@@ -312,7 +312,8 @@ class LockState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LockRecord:
-    """What the chain says of a lock id. ``final``: this state itself can no longer be reverted."""
+    """What the chain says of a lock id. ``final``: this state itself can no longer be reverted, and
+    nothing is owed."""
 
     lock_id: LockId
     state: LockState
@@ -320,6 +321,9 @@ class LockRecord:
     terms: LockTerms | None = None
     preimage: Preimage | None = None
     """Known once claimed."""
+    owed: bool = False
+    """It is ended, and what it held has not reached whose it is now: ``Collect`` brings it there.
+    Until then its end is told as PENDING."""
 
 
 # --- actions: what can be asked of a chain -------------------------------------------------------
@@ -354,7 +358,15 @@ class Withdraw:
     asset: AssetId
 
 
-Action = Lock | Claim | Refund | Withdraw
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Bring what an ended lock still owes (``LockRecord.owed``) to whose it is. Anyone may, at any
+    time; nobody can take it elsewhere."""
+
+    lock_id: LockId
+
+
+Action = Lock | Claim | Refund | Withdraw | Collect
 
 
 @dataclass(frozen=True, slots=True)

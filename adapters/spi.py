@@ -213,6 +213,9 @@ class Adapter(Protocol):
         for a credential that this chain cannot use; InvalidValue for what could never be an action
         on it, such as a lock on another chain; and nothing else. Of these only Unknown may have
         been sent. No message quotes a preimage.
+
+        No write that others can make may stop a claim or a refund: where paying out could meet
+        with one, the end says whose the amount is (``LockRecord.owed``), and Collect pays it out.
         """
 
     async def abandon(self, terms: LockTerms, credential: Credential) -> bool:

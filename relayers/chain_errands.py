@@ -14,6 +14,7 @@ from hashlib import sha256
 from adapters.model import (
     ChainId,
     Claim,
+    Collect,
     Hashlock,
     Head,
     InvalidValue,
@@ -160,6 +161,8 @@ class ChainErrands:
     async def claim(self, intent: SubmitClaim, adapter: Adapter, credential: Credential) -> Pause:
         bounds = adapter.profile.bounds
         record = await adapter.lookup(intent.lock_id)
+        if record.owed:
+            return await self._collect(intent, adapter, credential)
         if record.state is not LockState.OPEN or record.terms is None:
             return _watch(adapter)
         swap = self._engine.swap(intent.hashlock)
@@ -219,6 +222,8 @@ class ChainErrands:
     async def refund(self, intent: SubmitRefund, adapter: Adapter, credential: Credential) -> Pause:
         bounds = adapter.profile.bounds
         record = await adapter.lookup(intent.lock_id)
+        if record.owed:
+            return await self._collect(intent, adapter, credential)
         if record.state is not LockState.OPEN:
             return _watch(adapter)
         head = await self._fresh_head(adapter)
@@ -231,10 +236,18 @@ class ChainErrands:
 
     # --- both --------------------------------------------------------------------------------
 
+    async def _collect(
+        self, intent: SubmitClaim | SubmitRefund, adapter: Adapter, credential: Credential
+    ) -> Pause:
+        """Whoever the lock went to: as long as it owes something its end is not final, and the
+        intent stays open."""
+        inclusion = adapter.profile.bounds.inclusion
+        return await self._settle(intent, Collect(intent.lock_id), adapter, credential, inclusion)
+
     async def _settle(
         self,
         intent: SubmitClaim | SubmitRefund,
-        action: Claim | Refund,
+        action: Claim | Refund | Collect,
         adapter: Adapter,
         credential: Credential,
         inclusion: int,

@@ -12,7 +12,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from adapters.model import AccountId, ChainId, Claim, Cursor, Head, LockId, LockState, Refund
+from adapters.model import (
+    AccountId,
+    ChainId,
+    Claim,
+    Collect,
+    Cursor,
+    Head,
+    LockId,
+    LockState,
+    Refund,
+)
 from adapters.spi import AdapterError
 from relayers.backoff import Backoff
 from relayers.clock import Clock
@@ -163,6 +173,8 @@ class Watchtower:
                 lock = errand.lock
                 if lock.terms.chain == chain and clock >= self._not_before.get(lock.lock_id, 0):
                     await self._try(errand)
+                    if self._moved[chain].is_set():
+                        break  # A secret may have come out: its claim goes before all refunds.
             try:
                 async with asyncio.timeout(_LOOK_EVERY):
                     await self._moved[chain].wait()
@@ -184,6 +196,8 @@ class Watchtower:
                     case RefundFor():
                         await post.adapter.submit(Refund(lock.lock_id), post.credential)
                 _log.info("%s sent for lock %s", type(errand).__name__, lock.lock_id.hex())
+            elif record.owed:
+                await post.adapter.submit(Collect(lock.lock_id), post.credential)
             elif record.state is not LockState.ABSENT and record.final:
                 self._drop(lock.lock_id)
                 return

@@ -18,8 +18,10 @@ from adapters.model import (
     AssetId,
     Capability,
     Claim,
+    Collect,
     Cursor,
     Lock,
+    LockClaimed,
     LockEvent,
     LockId,
     LockOpened,
@@ -160,7 +162,14 @@ class Bench:
         """Refunds as soon as that is valid, and returns when it is final."""
         await self.pass_time(deadline)
         await self.submit(Refund(lock_id), by)
-        return await self.stream.observed(lock_id, LockRefunded)
+        return await self.settled(lock_id, LockRefunded)
+
+    async def settled(self, lock_id: LockId, kind: type[LockClaimed | LockRefunded]) -> Observation:
+        """Returns when the end of a lock, which has been asked for, is final. What the lock then
+        still owes a stranger collects."""
+        if (await self.adapter.lookup(lock_id)).owed:
+            await self.submit(Collect(lock_id), self.stranger)
+        return await self.stream.observed(lock_id, kind)
 
     async def pass_time(self, to: int) -> None:
         """Returns when chain time is ``to`` or later, as this adapter's head shows it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters.conformance.bench import Bench, bench_on, claim, new_preimage
 from adapters.conformance.harness import Harness
 from adapters.model import (
+    Collect,
     Lock,
     LockClaimed,
     LockId,
@@ -41,7 +42,7 @@ async def test_a_claim_pays_the_recipient_in_every_asset(harness: Harness) -> No
             assert record.terms == terms
             assert record.preimage is None
             await bench.submit(claim(lock_id, preimage), bench.recipient)
-            seen = await bench.stream.observed(lock_id, LockClaimed)
+            seen = await bench.settled(lock_id, LockClaimed)
             assert seen.event == LockClaimed(lock_id, terms.hashlock, preimage)
             record = await bench.adapter.lookup(lock_id)
             assert (record.state, record.final) == (LockState.CLAIMED, True)
@@ -79,7 +80,7 @@ async def test_after_the_deadline_a_lock_is_refunded_and_not_claimed(harness: Ha
                 claim(lock_id, preimage), bench.recipient, RejectionReason.DEADLINE_PASSED
             )
             await bench.submit(Refund(lock_id), bench.stranger)
-            seen = await bench.stream.observed(lock_id, LockRefunded)
+            seen = await bench.settled(lock_id, LockRefunded)
             assert seen.event == LockRefunded(lock_id, terms.hashlock)
             await bench.moved(before, sender=13)
             record = await bench.adapter.lookup(lock_id)
@@ -88,6 +89,7 @@ async def test_after_the_deadline_a_lock_is_refunded_and_not_claimed(harness: Ha
             settled = await bench.holdings(asset)
             for credential in (bench.sender, bench.stranger):
                 await bench.refused(Refund(lock_id), credential, RejectionReason.LOCK_SETTLED)
+                await bench.refused(Collect(lock_id), credential, RejectionReason.LOCK_SETTLED)
             await bench.refused(
                 claim(lock_id, preimage), bench.recipient, RejectionReason.LOCK_SETTLED
             )

@@ -49,6 +49,7 @@ from adapters.model import (
     Capability,
     ChainProfile,
     Claim,
+    Collect,
     Cursor,
     Head,
     Header,
@@ -283,6 +284,10 @@ class FabricAdapter:
                 # is a little behind must not make a valid refund look too early.
                 now = max(self._clock(), await self._head.own_clock() * NANOSECONDS)
                 return await self._settle(identity, lock_id, ("refund", lock_id.hex()), now)
+            case Collect(lock_id):
+                return await self._settle(
+                    identity, lock_id, ("collect", lock_id.hex()), self._clock()
+                )
             case Withdraw():
                 raise Rejected(
                     f"{self._name}: there is no credit on Fabric to withdraw",
@@ -367,8 +372,9 @@ class FabricAdapter:
         self, identity: Identity, lock_id: LockId, words: Sequence[str], timestamp: int
     ) -> Submission:
         """Of two that settle one lock in one block, the second is committed as a conflict of
-        versions. What it lost to is the lock's end: the chain's answer to another try is known."""
-        organisations = await self._endorsers_of(lock_id, claims=words[0] == "claim")
+        versions. What it lost to is the lock's end: the chain's answer to another try is known.
+        Only ``collect`` can lose to something else, as often as anybody pays for that."""
+        organisations = await self._endorsers_of(lock_id, words[0])
         try:
             submission = await self._submitter.send(
                 identity, words, timestamp, organisations=organisations
@@ -380,7 +386,8 @@ class FabricAdapter:
         except NotSent as error:
             self._endorsers.failed(lock_id)
             record = await self.lookup(lock_id)
-            if record.state in (LockState.CLAIMED, LockState.REFUNDED):
+            ended = record.state in (LockState.CLAIMED, LockState.REFUNDED)
+            if ended and not (record.owed and words[0] == "collect"):
                 self._endorsers.done(lock_id)
                 raise Rejected(
                     f"{self._name}: lock {lock_id.hex()} is {record.state} already",
@@ -393,15 +400,21 @@ class FabricAdapter:
         self._endorsers.done(lock_id)
         return submission
 
-    async def _endorsers_of(self, lock_id: LockId, *, claims: bool) -> Sequence[str]:
-        """Whom to ask; of a lock that cannot be read, whomever the peer chooses."""
+    async def _endorsers_of(self, lock_id: LockId, function: str) -> Sequence[str]:
+        """Whom to ask for ``claim``, ``refund`` or ``collect``; of a lock that cannot be read,
+        whomever the peer chooses."""
         try:
-            terms = (await self.lookup(lock_id)).terms
+            record = await self.lookup(lock_id)
         except AdapterError:
             return PEERS_CHOICE
+        terms = record.terms
         if terms is None:
             return PEERS_CHOICE
-        chaincodes = [self._settings.chaincode, *self._token_chaincode(terms)]
+        chaincodes = [self._settings.chaincode]
+        claims = function == "claim"
+        if function == "collect":
+            chaincodes += self._token_chaincode(terms)
+            claims = record.state is LockState.CLAIMED
         gains = terms.sender if claims else terms.recipient
         return await self._endorsers.for_settling(lock_id, chaincodes, msp_of(gains.address))
 
@@ -473,7 +486,7 @@ class FabricAdapter:
         asked first when the claim follows."""
         words = ("lock_record", lock_id.hex())
         for left in reversed(range(_TOUCHES)):
-            asked = await self._endorsers_of(lock_id, claims=True)
+            asked = await self._endorsers_of(lock_id, "claim")
             try:
                 await self._submitter.send(identity, words, self._clock(), organisations=asked)
             except (NotSent, Rejected, Unavailable):

@@ -30,7 +30,6 @@ from adapters.model import (
     Notice,
     Observation,
     Position,
-    Stage,
 )
 from adapters.spi import Unavailable, Unknown
 
@@ -176,7 +175,7 @@ class EventStream:
                 position = Position(
                     block.number, block.hash, order[event.transaction], event.transaction
                 )
-                found.append(Observation(self._codec.chain, read, Stage.FINAL, position))
+                found.append(Observation(self._codec.chain, *read, position))
         return place, tuple(found)
 
     async def _head(self, least: int) -> Head:

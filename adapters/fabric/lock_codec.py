@@ -24,6 +24,7 @@ from adapters.model import (
     LockState,
     LockTerms,
     Preimage,
+    Stage,
     check_hashlock,
 )
 
@@ -89,7 +90,8 @@ class LockCodec:
         )
 
     def read_record(self, lock_id: LockId, answer: bytes) -> LockRecord:
-        """What ``lock_record`` answers. Fabric's state is final. Raises Garbage."""
+        """What ``lock_record`` answers. Fabric's state is final, but for what is owed. Raises
+        Garbage."""
         try:
             fields = json.loads(answer)
             if fields is None:
@@ -98,30 +100,30 @@ class LockCodec:
             preimage = None
             if state is LockState.CLAIMED:
                 preimage = Preimage(bytes.fromhex(fields["preimage"]))
-            return LockRecord(
-                lock_id, state, final=True, terms=self._terms(lock_id, fields), preimage=preimage
-            )
+            owed = locks.OWED in fields
+            terms = self._terms(lock_id, fields)
+            return LockRecord(lock_id, state, not owed, terms, preimage, owed)
         except (ValueError, KeyError, TypeError) as error:
             # The cause is left out: its text may hold the record, and that the preimage.
             kind = type(error).__name__
             raise Garbage(f"the record of lock {lock_id.hex()} cannot be read ({kind})") from None
 
-    def read_event(self, name: str, payload: bytes) -> LockEvent | None:
+    def read_event(self, name: str, payload: bytes) -> tuple[LockEvent, Stage] | None:
         """An event of the chaincode; None where it is not about locks. Raises Garbage."""
+        if name not in (locks.OPENED, locks.CLAIMED, locks.REFUNDED):
+            return None
         try:
+            fields = json.loads(payload)
+            stage = Stage.PENDING if locks.OWED in fields else Stage.FINAL
             match name:
                 case locks.OPENED:
-                    fields = json.loads(payload)
                     lock_id = LockId(bytes.fromhex(fields["lock_id"]))
-                    return LockOpened(lock_id, self._terms(lock_id, fields))
+                    return LockOpened(lock_id, self._terms(lock_id, fields)), stage
                 case locks.CLAIMED:
-                    fields = json.loads(payload)
                     preimage = Preimage(bytes.fromhex(fields["preimage"]))
-                    return LockClaimed(*_settled(fields), preimage)
-                case locks.REFUNDED:
-                    return LockRefunded(*_settled(json.loads(payload)))
+                    return LockClaimed(*_settled(fields), preimage), stage
                 case _:
-                    return None
+                    return LockRefunded(*_settled(fields)), stage
         except (ValueError, KeyError, TypeError) as error:
             raise Garbage(f"an event {name} cannot be read ({type(error).__name__})") from None
 

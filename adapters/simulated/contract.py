@@ -17,6 +17,7 @@ from adapters.model import (
     AssetId,
     ChainId,
     Claim,
+    Collect,
     InvalidValue,
     Lock,
     LockClaimed,
@@ -131,6 +132,8 @@ class LockContract:
                     )
                 if account in self.refusing:
                     return Refusal(RejectionReason.OTHER, "the account still refuses the coin")
+            case Collect():
+                return Refusal(RejectionReason.LOCK_SETTLED, "an ended lock owes nothing here")
             case _:
                 assert_never(action)
         return None
@@ -199,6 +202,8 @@ class LockContract:
                 credit = number(read(credit_key(account, asset)))
                 writes[credit_key(account, asset)] = 0
                 add(read, writes, balance_key(account, asset), credit)
+                return None
+            case Collect():
                 return None
             case _:
                 assert_never(action)

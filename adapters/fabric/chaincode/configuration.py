@@ -13,7 +13,7 @@ from adapters.fabric.chaincode import arguments
 from adapters.fabric.chaincode.ledger import Ledger
 from adapters.fabric.chaincode.refusal import Reason, Refused
 
-INTERFACE = "isthmus-hash-time-lock/1"
+INTERFACE = "isthmus-hash-time-lock/2"
 """The name and version of the functions and events; a driver refuses another one."""
 
 MAX_CLOCK_BOUND = 3600
@@ -54,7 +54,9 @@ class Configuration:
 async def configure(ledger: Ledger, consent: Consent, chain: str, clock_bound: str) -> bytes:
     """Sets the clock bound, and at the first call the chain and the chaincode's own name.
 
-    The chain and the name never change afterwards: lock ids hold them. Raises Refused.
+    The chain and the name never change afterwards: lock ids hold them. What changes nothing writes
+    nothing: every lock, claim and refund reads the settings, and anybody may call this, so that a
+    write in each block would have them all committed as conflicts. Raises Refused.
     """
     chain_hash = arguments.bytes32(chain, "chain")
     bound = arguments.integer(clock_bound, "clock_bound", 1, MAX_CLOCK_BOUND)
@@ -77,7 +79,8 @@ async def configure(ledger: Ledger, consent: Consent, chain: str, clock_bound: s
             f"the chaincode is set up as {before.chaincode} on chain {before.chain.hex()}; neither "
             "can change",
         )
-    await ledger.put(_KEY, written.encode())
+    if before != written:
+        await ledger.put(_KEY, written.encode())
     return written.encode()
 
 

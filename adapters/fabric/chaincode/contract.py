@@ -17,6 +17,7 @@
                                              the caller is the sender
     claim(lock_id, preimage)
     refund(lock_id)
+    collect(lock_id)                         moves what an ended lock of a token still owes
     lock_record(lock_id)                     -> the record, null where there is none
 
 ``asset`` is asset:NAME or token:CHAINCODE, ``name`` a registered asset's; amounts are decimal text
@@ -73,6 +74,7 @@ class Contract:
             "lock": _Function(7, self._lock),
             "claim": _Function(2, self._claim),
             "refund": _Function(1, self._refund),
+            "collect": _Function(1, self._collect),
             "lock_record": _Function(1, self._record),
         }
 
@@ -182,13 +184,17 @@ class Contract:
     async def _claim(self, ledger: Ledger, lock_id: str, preimage: str) -> bytes:
         lock = LockId(arguments.bytes32(lock_id, "lock_id"))
         secret = arguments.bytes32(preimage, "preimage")
-        settings, now = await self._in_time(ledger)
-        return await locks.claim(ledger, settings, now, lock, secret)
+        _, now = await self._in_time(ledger)
+        return await locks.claim(ledger, now, lock, secret)
 
     async def _refund(self, ledger: Ledger, lock_id: str) -> bytes:
         lock = LockId(arguments.bytes32(lock_id, "lock_id"))
-        settings, now = await self._in_time(ledger)
-        return await locks.refund(ledger, settings, now, lock)
+        _, now = await self._in_time(ledger)
+        return await locks.refund(ledger, now, lock)
+
+    async def _collect(self, ledger: Ledger, lock_id: str) -> bytes:
+        lock = LockId(arguments.bytes32(lock_id, "lock_id"))
+        return await locks.collect(ledger, await self._directly(ledger), lock)
 
     async def _in_time(self, ledger: Ledger) -> tuple[Configuration, int]:
         settings = await self._directly(ledger)

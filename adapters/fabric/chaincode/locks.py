@@ -3,6 +3,11 @@
 One key per lock id. What a lock holds of a registered asset is in its record alone; what it holds
 of another chaincode's token is in an escrow account of its own. So locks meet on no common key.
 
+Nor may a claim or a refund meet with what others can write: whoever wrote it in every block would
+have each claim committed as a conflict of versions, its preimage there for all to read, until the
+deadline. A recipient's balance in another chaincode is such a key. So the end of a token's lock
+only says whose it is now (``owed``), and ``collect`` moves it: that can be tried for ever.
+
     lock_id = lock id of adapters/codec/lock_id.py over the words
       chain      SHA-256 of the channel's genesis block header
       contract   SHA-256 of the lock chaincode's name
@@ -29,6 +34,8 @@ from adapters.model import Hashlock, LockId
 OPENED = "isthmus.lock.opened"
 CLAIMED = "isthmus.lock.claimed"
 REFUNDED = "isthmus.lock.refunded"
+OWED = "owed"
+"""In a record, and in the event that tells an end: what the lock held is still in its escrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +160,8 @@ async def open_lock(
     return arguments.encode(record)
 
 
-async def claim(
-    ledger: Ledger, settings: Configuration, now: int, lock: LockId, preimage: bytes
-) -> bytes:
-    """Sends a lock to its recipient; anyone may. Raises Refused."""
+async def claim(ledger: Ledger, now: int, lock: LockId, preimage: bytes) -> bytes:
+    """Gives a lock to its recipient; anyone may. Raises Refused."""
     record, terms = await _open_record(ledger, lock)
     if now >= terms.deadline * NANOSECONDS:
         raise Refused(
@@ -168,12 +173,11 @@ async def claim(
         raise Refused(
             Reason.WRONG_PREIMAGE, f"the preimage does not open the hashlock of lock {lock.hex()}"
         )
-    await _pay(ledger, settings, lock, terms, terms.recipient)
-    return await _settle(ledger, record, lock, CLAIMED, {"preimage": preimage.hex()})
+    return await _settle(ledger, record, terms, CLAIMED, {"preimage": preimage.hex()})
 
 
-async def refund(ledger: Ledger, settings: Configuration, now: int, lock: LockId) -> bytes:
-    """Sends a lock back to its sender, from its deadline on; anyone may. Raises Refused."""
+async def refund(ledger: Ledger, now: int, lock: LockId) -> bytes:
+    """Gives a lock back to its sender, from its deadline on; anyone may. Raises Refused."""
     record, terms = await _open_record(ledger, lock)
     if now < terms.deadline * NANOSECONDS:
         raise Refused(
@@ -181,8 +185,23 @@ async def refund(ledger: Ledger, settings: Configuration, now: int, lock: LockId
             f"lock {lock.hex()} can be refunded from {terms.deadline} on; the transaction's time "
             f"is {now // NANOSECONDS}",
         )
-    await _pay(ledger, settings, lock, terms, terms.sender)
-    return await _settle(ledger, record, lock, REFUNDED, {})
+    return await _settle(ledger, record, terms, REFUNDED, {})
+
+
+async def collect(ledger: Ledger, settings: Configuration, lock: LockId) -> bytes:
+    """Moves what an ended lock still owes, to whom it owes it; anyone may. The end is told again,
+    as paid. Raises Refused."""
+    record = await _record(ledger, lock)
+    if OWED not in record:
+        raise Refused(Reason.LOCK_SETTLED, f"lock {lock.hex()} is {record['state']}, and owes none")
+    terms = _terms(record)
+    del record[OWED]
+    if record["state"] == _state(CLAIMED):
+        event, to, more = CLAIMED, terms.recipient, {"preimage": record["preimage"]}
+    else:
+        event, to, more = REFUNDED, terms.sender, {}
+    await tokens.pay_out(ledger, settings, terms.asset.name, lock, to, terms.amount)
+    return await _end(ledger, record, event, more)
 
 
 async def record_of(ledger: Ledger, lock: LockId) -> bytes:
@@ -190,14 +209,23 @@ async def record_of(ledger: Ledger, lock: LockId) -> bytes:
     return await ledger.get(key_of("lock", lock.hex())) or b"null"
 
 
-async def _open_record(ledger: Ledger, lock: LockId) -> tuple[dict[str, Any], Terms]:
+async def _record(ledger: Ledger, lock: LockId) -> dict[str, Any]:
     value = await ledger.get(key_of("lock", lock.hex()))
     if value is None:
         raise Refused(Reason.LOCK_ABSENT, f"there is no lock {lock.hex()}")
-    record = arguments.decode(value)
+    record: dict[str, Any] = arguments.decode(value)
+    return record
+
+
+async def _open_record(ledger: Ledger, lock: LockId) -> tuple[dict[str, Any], Terms]:
+    record = await _record(ledger, lock)
     if record["state"] != "open":
         raise Refused(Reason.LOCK_SETTLED, f"lock {lock.hex()} is {record['state']} already")
-    return record, Terms(
+    return record, _terms(record)
+
+
+def _terms(record: dict[str, Any]) -> Terms:
+    return Terms(
         record["sender"],
         record["recipient"],
         read_asset(record["asset"]),
@@ -207,22 +235,25 @@ async def _open_record(ledger: Ledger, lock: LockId) -> tuple[dict[str, Any], Te
     )
 
 
-async def _pay(
-    ledger: Ledger, settings: Configuration, lock: LockId, terms: Terms, to: str
-) -> None:
+async def _settle(
+    ledger: Ledger, record: dict[str, Any], terms: Terms, event: str, more: dict[str, Any]
+) -> bytes:
     match terms.asset.kind:
         case "asset":
+            to = terms.recipient if event == CLAIMED else terms.sender
             await holdings.give(ledger, terms.asset.name, to, terms.amount, holdings.RECEIVED)
         case _:
-            await tokens.pay_out(ledger, settings, terms.asset.name, lock, to, terms.amount)
+            more = more | {OWED: True}
+    return await _end(ledger, record | {"state": _state(event)} | more, event, more)
 
 
-async def _settle(
-    ledger: Ledger, record: dict[str, Any], lock: LockId, event: str, more: dict[str, str]
-) -> bytes:
-    state = event.rpartition(".")[2]
-    settled = arguments.encode(record | {"state": state} | more)
-    await ledger.put(key_of("lock", lock.hex()), settled)
-    told = {"hashlock": record["hashlock"], "lock_id": lock.hex()} | more
+async def _end(ledger: Ledger, record: dict[str, Any], event: str, more: dict[str, Any]) -> bytes:
+    ended = arguments.encode(record)
+    await ledger.put(key_of("lock", record["lock_id"]), ended)
+    told = {"hashlock": record["hashlock"], "lock_id": record["lock_id"]} | more
     ledger.emit(Event(event, arguments.encode(told)))
-    return settled
+    return ended
+
+
+def _state(event: str) -> str:
+    return event.rpartition(".")[2]

@@ -12,11 +12,12 @@ What such a chaincode must do, beside ``balanceOf(account)``, ``transfer(to, amo
 3. It moves the amount asked or refuses; it takes no fee. Within one Fabric transaction reads do
    not see the transaction's own writes, so the lock chaincode cannot compare balances afterwards:
    the endorsers' operators say by ISTHMUS_TOKENS which chaincodes they have looked at, and
-   ``adopt_token`` takes no others. At a claim or a refund, which come in a later transaction, the
-   escrow's balance is compared.
+   ``adopt_token`` takes no others. At ``collect``, which comes in a later transaction, the escrow's
+   balance is compared.
 
-Each lock has an escrow account of its own, so parallel locks meet on no key of the token's.
-Both chaincodes write, so both endorsement policies must be met.
+Each lock has an escrow account of its own, so parallel locks meet on no key of the token's. Where
+tokens move, by ``lock`` and ``collect``, both chaincodes write and both endorsement policies must
+be met; a claim or a refund touches nothing of the token's, and asks nobody of its endorsers.
 """
 
 from __future__ import annotations

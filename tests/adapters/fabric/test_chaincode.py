@@ -35,7 +35,7 @@ from tests.adapters.fabric.chaincode_bench import (
     record,
     refusal,
 )
-from tests.adapters.fabric.memory_channel import address, person, run_now
+from tests.adapters.fabric.memory_channel import MemoryChannel, Simulated, address, person, run_now
 
 SECOND = 10**9
 
@@ -75,7 +75,7 @@ def test_configure_needs_the_endorsers_operators_consent() -> None:
         "chain": CHAIN.hex(),
         "chaincode": LOCKS,
         "clock_bound": 10,
-        "interface": "isthmus-hash-time-lock/1",
+        "interface": "isthmus-hash-time-lock/2",
     }
 
 
@@ -174,17 +174,33 @@ def test_more_than_the_balance_is_refused() -> None:
 # --- locks ---------------------------------------------------------------------------------------
 
 
+def _told_and_paid(channel: MemoryChannel, lock_hex: str, asset: str) -> None:
+    """A token's end was told as owed, and is told again, the same, once it is paid."""
+    if asset.startswith("token:"):
+        told = channel.events[-1]
+        fields = json.loads(told.payload)
+        assert fields.pop("owed") is True
+        channel.do(LOCKS, CAROL, "collect", lock_hex)
+        assert (channel.events[-1].name, json.loads(channel.events[-1].payload)) == (
+            told.name,
+            fields,
+        )
+    assert "owed" not in record(channel, lock_hex)
+
+
 @pytest.mark.parametrize("asset", ["asset:gold", "token:token"])
 def test_a_lock_is_claimed_by_anybody_and_pays_the_recipient(asset: str) -> None:
     channel = funded_channel()
     lock_hex = lock(channel, ALICE, BOB, asset=asset)
     assert balance(channel, ALICE, asset) == 900
     assert record(channel, lock_hex)["state"] == "open"
+    opened = channel.events[-1]
     channel.do(LOCKS, CAROL, "claim", lock_hex, PREIMAGE.hex())
+    _told_and_paid(channel, lock_hex, asset)
     assert [balance(channel, who, asset) for who in (ALICE, BOB, CAROL)] == [900, 1100, 0]
     told = record(channel, lock_hex)
     assert (told["state"], told["preimage"]) == ("claimed", PREIMAGE.hex())
-    opened, claimed = channel.events[-2:]
+    claimed = channel.events[-1]
     assert opened.name == OPENED
     assert json.loads(opened.payload) == {
         "amount": "100",
@@ -211,6 +227,7 @@ def test_a_lock_is_refunded_by_anybody_from_its_deadline_on(asset: str) -> None:
     assert refusal(channel, CAROL, "refund", lock_hex) is Reason.DEADLINE_NOT_REACHED
     channel.now = NOW + 600
     channel.do(LOCKS, CAROL, "refund", lock_hex)
+    _told_and_paid(channel, lock_hex, asset)
     assert [balance(channel, who, asset) for who in (ALICE, BOB, CAROL)] == [1000, 1000, 0]
     assert record(channel, lock_hex)["state"] == "refunded"
     assert channel.events[-1].name == REFUNDED
@@ -396,8 +413,59 @@ def test_a_token_lock_without_the_tokens_is_refused() -> None:
 def test_an_escrow_that_a_fee_has_shrunk_does_not_pay_out_less() -> None:
     channel = funded_channel(fee=1)
     lock_hex = lock(channel, ALICE, BOB, asset="token:token")
-    words = ("claim", lock_hex, PREIMAGE.hex())
-    assert refusal(channel, BOB, *words) is Reason.INSUFFICIENT_BALANCE
+    channel.do(LOCKS, BOB, "claim", lock_hex, PREIMAGE.hex())
+    assert refusal(channel, BOB, "collect", lock_hex) is Reason.INSUFFICIENT_BALANCE
+    assert record(channel, lock_hex)["owed"] is True
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_what_an_ended_lock_owes_goes_once_to_whose_it_is_whoever_asks(claimed: bool) -> None:
+    channel = funded_channel()
+    lock_hex = lock(channel, ALICE, BOB, asset="token:token")
+    assert refusal(channel, CAROL, "collect", lock_hex) is Reason.LOCK_SETTLED
+    if claimed:
+        channel.do(LOCKS, BOB, "claim", lock_hex, PREIMAGE.hex())
+    else:
+        channel.now += 600
+        channel.do(LOCKS, ALICE, "refund", lock_hex)
+    assert [balance(channel, who, "token:token") for who in (ALICE, BOB)] == [900, 1000]
+    channel.do(LOCKS, CAROL, "collect", lock_hex)
+    after = [900, 1100] if claimed else [1000, 1000]
+    assert [balance(channel, who, "token:token") for who in (ALICE, BOB)] == after
+    assert refusal(channel, BOB, "collect", lock_hex) is Reason.LOCK_SETTLED
+    assert refusal(channel, BOB, "collect", "00" * 32) is Reason.LOCK_ABSENT
+    assert "owed" not in record(channel, lock_hex)
+
+
+# --- nobody stops another's claim or refund ------------------------------------------------------
+
+
+def _anybodys_moves(channel: MemoryChannel, lock_hex: str) -> list[Simulated]:
+    """What a counterparty can have in every block."""
+    spend = [chosen(channel, ALICE, 1), "1"]
+    return [
+        channel.simulate(LOCKS, ALICE, "configure", CHAIN.hex(), str(BOUND)),
+        channel.simulate(LOCKS, ALICE, "transfer", "gold", address(BOB), "1", *spend),
+        channel.simulate(LOCKS, ALICE, *lock_words(channel, ALICE, BOB, deadline=NOW + 601)),
+        channel.simulate(LOCKS, ISSUER, "issue", "gold", address(BOB), "1"),
+        channel.simulate(TOKEN, ALICE, "transfer", address(BOB), "1"),
+        channel.simulate(TOKEN, ALICE, "transfer", f"chaincode:{LOCKS}:{lock_hex}", "1"),
+    ]
+
+
+@pytest.mark.parametrize("asset", ["asset:gold", "token:token"])
+@pytest.mark.parametrize("move", range(6))
+def test_nothing_that_anybody_can_write_stops_a_claim_or_a_refund(asset: str, move: int) -> None:
+    channel = funded_channel()
+    lock_hex = lock(channel, ALICE, BOB, asset=asset)
+    claim = channel.simulate(LOCKS, BOB, "claim", lock_hex, PREIMAGE.hex())
+    assert channel.commit(_anybodys_moves(channel, lock_hex)[move], claim) == [True, True]
+
+    channel = funded_channel()
+    lock_hex = lock(channel, ALICE, BOB, asset=asset)
+    channel.now += 600
+    refund = channel.simulate(LOCKS, ALICE, "refund", lock_hex)
+    assert channel.commit(_anybodys_moves(channel, lock_hex)[move], refund) == [True, True]
 
 
 # --- who meets whom in one block -----------------------------------------------------------------

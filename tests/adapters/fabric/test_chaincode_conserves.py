@@ -102,6 +102,12 @@ class Channel(RuleBasedStateMachine):
         lock_id = data.draw(st.sampled_from(sorted(self._locks())))
         self.endorse(caller, "refund", lock_id)
 
+    @precondition(lambda self: self._locks())
+    @rule(caller=people, data=st.data())
+    def collect(self, caller: Caller, data: st.DataObject) -> None:
+        lock_id = data.draw(st.sampled_from(sorted(self._locks())))
+        self.endorse(caller, "collect", lock_id)
+
     @rule(seconds=st.integers(1, 5))
     def wait(self, seconds: int) -> None:
         self.channel.now += seconds
@@ -143,28 +149,32 @@ class Channel(RuleBasedStateMachine):
             locked = sum(
                 int(fields["amount"])
                 for fields in self._locks().values()
-                if fields["asset"] == asset and fields["state"] == "open"
+                if fields["asset"] == asset and _holds(fields)
             )
             assert held + locked == self.supply[asset], asset
             told = self.channel.simulate(LOCKS, ALICE, "supply", "gold").payload
             assert int(told) == self.supply["asset:gold"]
 
     @invariant()
-    def an_escrow_holds_its_open_lock_and_nothing_else(self) -> None:
+    def an_escrow_holds_what_its_lock_owes_and_nothing_else(self) -> None:
         if not hasattr(self, "channel"):
             return
         for lock_id, fields in self._locks().items():
             if fields["asset"] == "token:token":
                 escrow = f"chaincode:{LOCKS}:{lock_id}"
                 held = self.channel.simulate(TOKEN, ALICE, "balanceOf", escrow).payload
-                assert int(held) == (int(fields["amount"]) if fields["state"] == "open" else 0)
+                assert int(held) == (int(fields["amount"]) if _holds(fields) else 0)
+            else:
+                assert "owed" not in fields
 
     @invariant()
     def a_lock_ends_once(self) -> None:
         if not hasattr(self, "channel"):
             return
         for lock_id, ended in self.ended.items():
-            assert record(self.channel, lock_id) == ended
+            now = record(self.channel, lock_id)
+            assert {**ended, "owed": None} == {**now, "owed": None}
+            assert "owed" in ended or "owed" not in now
         for lock_id, fields in self._locks().items():
             assert ("preimage" in fields) == (fields["state"] == "claimed")
             if fields["state"] != "open":
@@ -174,11 +184,21 @@ class Channel(RuleBasedStateMachine):
     def every_end_was_told_once(self) -> None:
         if not hasattr(self, "channel"):
             return
-        told = [(event.name, json.loads(event.payload)["lock_id"]) for event in self.channel.events]
+        events = [(event.name, json.loads(event.payload)) for event in self.channel.events]
+        told = [(name, fields["lock_id"], "owed" in fields) for name, fields in events]
         assert len(set(told)) == len(told)
-        ends = {lock_id for name, lock_id in told if not name.endswith("opened")}
-        assert ends == set(self.ended)
-        assert {lock_id for name, lock_id in told if name.endswith("opened")} == set(self._locks())
+        ends = {(lock_id, owed) for name, lock_id, owed in told if not name.endswith("opened")}
+        assert {lock_id for lock_id, _ in ends} == set(self.ended)
+        for lock_id, fields in self.ended.items():
+            of_token = fields["asset"] == "token:token"
+            assert ((lock_id, True) in ends) == of_token
+            assert ((lock_id, False) in ends) == ("owed" not in fields)
+        opened = {lock_id for name, lock_id, _ in told if name.endswith("opened")}
+        assert opened == set(self._locks())
+
+
+def _holds(fields: dict[str, Any]) -> bool:
+    return fields["state"] == "open" or "owed" in fields
 
 
 TestChannel = Channel.TestCase

@@ -28,6 +28,7 @@ from adapters.model import (
     LockState,
     LockTerms,
     Preimage,
+    Stage,
 )
 from tests.adapters.fabric.chaincode_bench import (
     ALICE,
@@ -61,26 +62,47 @@ def test_driver_and_chaincode_give_one_lock_one_id_and_read_each_other() -> None
     lock_id = CODEC.lock_id(terms())
     assert lock_id.hex() == lock_hex
     opened = channel.events[-1]
-    assert CODEC.read_event(opened.name, opened.payload) == LockOpened(lock_id, terms())
+    assert CODEC.read_event(opened.name, opened.payload) == (
+        LockOpened(lock_id, terms()),
+        Stage.FINAL,
+    )
     told = json.dumps(record(channel, lock_hex)).encode()
     assert CODEC.read_record(lock_id, told) == LockRecord(
         lock_id, LockState.OPEN, final=True, terms=terms()
     )
     channel.do(LOCKS, BOB, "claim", lock_hex, PREIMAGE.hex())
     claimed = channel.events[-1]
-    assert CODEC.read_event(claimed.name, claimed.payload) == LockClaimed(
-        lock_id, terms().hashlock, Preimage(PREIMAGE)
+    assert CODEC.read_event(claimed.name, claimed.payload) == (
+        LockClaimed(lock_id, terms().hashlock, Preimage(PREIMAGE)),
+        Stage.FINAL,
     )
     told = json.dumps(record(channel, lock_hex)).encode()
     assert CODEC.read_record(lock_id, told) == LockRecord(
         lock_id, LockState.CLAIMED, final=True, terms=terms(), preimage=Preimage(PREIMAGE)
     )
     refunded = json.dumps({"hashlock": HASHLOCK, "lock_id": lock_hex}).encode()
-    assert CODEC.read_event("isthmus.lock.refunded", refunded) == LockRefunded(
-        lock_id, terms().hashlock
+    assert CODEC.read_event("isthmus.lock.refunded", refunded) == (
+        LockRefunded(lock_id, terms().hashlock),
+        Stage.FINAL,
     )
     assert CODEC.read_event("other", b"garbage") is None
     assert CODEC.read_record(lock_id, b"null").state is LockState.ABSENT
+
+
+def test_what_is_owed_is_not_final_yet() -> None:
+    channel = funded_channel()
+    lock_hex = lock(channel, ALICE, BOB, asset="token:token")
+    lock_id = LockId(bytes.fromhex(lock_hex))
+    for words, stage in ((("claim", PREIMAGE.hex()), Stage.PENDING), (("collect",), Stage.FINAL)):
+        function, *rest = words
+        channel.do(LOCKS, BOB, function, lock_hex, *rest)
+        told = CODEC.read_event(channel.events[-1].name, channel.events[-1].payload)
+        event = LockClaimed(lock_id, terms().hashlock, Preimage(PREIMAGE))
+        assert told == (event, stage)
+        read = CODEC.read_record(lock_id, json.dumps(record(channel, lock_hex)).encode())
+        owed = stage is Stage.PENDING
+        assert (read.state, read.owed, read.final) == (LockState.CLAIMED, owed, not owed)
+        assert read.preimage == Preimage(PREIMAGE)
 
 
 def test_a_token_chaincodes_name_is_percent_encoded() -> None:
