@@ -11,9 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fabric_protos.msp import identities_pb2
 
+from adapters.p256_signer import P256_ORDER
 from adapters.spi import Scheme, Signer
-
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class NotAnIdentity(ValueError):

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 from fabric_protos.common import common_pb2
 from fabric_protos.peer import proposal_pb2, transaction_pb2
 
-from adapters.fabric.identity import P256_ORDER, Identity, NotAnIdentity, identity_of
+from adapters.fabric.identity import Identity, NotAnIdentity, identity_of
 from adapters.fabric.pem_signer import PemSigner
 from adapters.fabric.proposal import NotOurTransaction, Proposal, check_prepared, propose
+from adapters.p256_signer import P256_ORDER
 from adapters.spi import Scheme, SigningFailed
 from tests.adapters.fabric.memory_channel import person
 
@@ -149,3 +150,9 @@ def test_a_key_file_that_is_none_is_refused_without_its_content(tmp_path: Any) -
     with pytest.raises(SigningFailed, match="P-256"):
         PemSigner.load(path)
     assert "hidden" in repr(PemSigner(KEY))
+
+
+async def test_a_key_file_signs_as_any_other_p256_key_does() -> None:
+    """Deterministic: no second signature of one digest, made with worse chance, tells the key."""
+    digest = bytes(range(32))
+    assert await PemSigner(KEY).sign(digest) == await PemSigner(KEY).sign(digest)

@@ -21,11 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.codec.secp256k1 import ORDER, recover
+from adapters.p256_signer import P256_ORDER
 from adapters.spi import Scheme, Signer, SigningFailed
 from relayers.signing.key_files import keep, make
 from relayers.signing.keyring import Keyring
 from relayers.signing.keystore import KeyFileError, KeyKind
-from relayers.signing.local_signers import P256_ORDER, LocalP256Signer, LocalSecp256k1Signer
+from relayers.signing.local_signers import LocalP256Signer, LocalSecp256k1Signer
 from relayers.signing.swap_key import LocalSwapKey
 from tests.relayers.signing.keys import COST, PASSPHRASE, counted_bytes
 
