@@ -51,7 +51,9 @@ QUERY_WINDOW = 128
 
 SNAPSHOT_INTERVAL = 100
 PROOF_TYPE = "isthmus:state"
-_MAX_CACHED = 4096
+MAX_CACHED = 16_384
+"""Transactions whose signatures are remembered; well above what a mempool holds (CometBFT's holds
+5,000 by default): with fewer, a full one would have each recovered anew at every step of a block."""
 
 
 class OutOfOrder(Exception):
@@ -261,6 +263,9 @@ class Application:
         if restoration is None:
             return ResponseApplySnapshotChunk(ApplySnapshotChunkResult.ABORT)
         if not restoration.accept(index, chunk):
+            if restoration.hopeless(index):
+                self._restoration = None
+                return ResponseApplySnapshotChunk(ApplySnapshotChunkResult.REJECT_SNAPSHOT)
             return ResponseApplySnapshotChunk(ApplySnapshotChunkResult.RETRY, (index,))
         if not restoration.complete():
             return ResponseApplySnapshotChunk(ApplySnapshotChunkResult.ACCEPT)
@@ -303,7 +308,7 @@ class Application:
         if known is None:
             transaction = decode(raw)
             known = (transaction, transaction.signing_key())
-            while len(self._keys) >= _MAX_CACHED:
+            while len(self._keys) >= MAX_CACHED:
                 self._keys.pop(next(iter(self._keys)))
             self._keys[name] = known
         return known

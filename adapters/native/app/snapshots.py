@@ -10,6 +10,7 @@ app hash that consensus has given, so a lying peer costs time and nothing else.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 
 from adapters.native.app.abci import Snapshot
@@ -19,6 +20,8 @@ from adapters.native.app.merkle import Tree
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
 MAX_CHUNKS = 1 << 16
+TRIES = 8
+"""Wrong answers to one chunk, after which the snapshot's own metadata is taken for the liar."""
 
 
 def make_chunks(tree: Tree) -> tuple[bytes, ...]:
@@ -64,6 +67,7 @@ class Restoration:
         self.snapshot = snapshot
         self._app_hash = app_hash
         self._chunks: dict[int, bytes] = {}
+        self._wrong: Counter[int] = Counter()
 
     def accept(self, index: int, chunk: bytes) -> bool:
         """Whether this chunk is what the metadata says it is; it is kept then."""
@@ -71,9 +75,14 @@ class Restoration:
             return False
         expected = self.snapshot.metadata[32 * index : 32 * index + 32]
         if hashlib.sha256(chunk).digest() != expected:
+            self._wrong[index] += 1
             return False
         self._chunks[index] = chunk
         return True
+
+    def hopeless(self, index: int) -> bool:
+        """Whether so many peers have failed to have this chunk that there may be no such thing."""
+        return self._wrong[index] >= TRIES
 
     def complete(self) -> bool:
         return len(self._chunks) == self.snapshot.chunks

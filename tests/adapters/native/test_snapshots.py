@@ -76,6 +76,17 @@ def test_a_wrong_chunk_is_asked_for_again(chain: Chain) -> None:
     assert answer.refetch_chunks == (1,)
 
 
+def test_a_snapshot_whose_chunks_nobody_has_is_given_up(chain: Chain) -> None:
+    """Metadata of a liar: no chunk fits it, and the next snapshot is offered instead."""
+    snapshot = offered(chain)
+    fresh = Application(MemoryStateStore())
+    fresh.offer_snapshot(replace(snapshot, metadata=bytes(len(snapshot.metadata))), snapshot.hash)
+    told = [fresh.apply_snapshot_chunk(0, b"any").result for _ in range(snapshots.TRIES)]
+    assert told[:-1] == [ApplySnapshotChunkResult.RETRY] * (snapshots.TRIES - 1)
+    assert told[-1] is ApplySnapshotChunkResult.REJECT_SNAPSHOT
+    assert fresh.offer_snapshot(snapshot, snapshot.hash) is OfferSnapshotResult.ACCEPT
+
+
 def test_chunks_that_do_not_add_up_to_the_app_hash_are_rejected(chain: Chain) -> None:
     """The peer's own metadata fits its chunks; only the app hash gives it away."""
     tree = chain.app._tree.update({b"balance/COIN/" + ALICE.account: (10**9).to_bytes(32, "big")})
