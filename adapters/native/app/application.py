@@ -52,8 +52,8 @@ QUERY_WINDOW = 128
 SNAPSHOT_INTERVAL = 100
 PROOF_TYPE = "isthmus:state"
 MAX_CACHED = 16_384
-"""Transactions whose signatures are remembered; well above what a mempool holds (CometBFT's holds
-5,000 by default): with fewer, a full one would have each recovered anew at every step of a block."""
+"""Transactions whose signatures are remembered: well above what a mempool holds (CometBFT's 5,000
+by default). With fewer, a full one would have each recovered anew at every step of a block."""
 
 
 class OutOfOrder(Exception):
