@@ -141,10 +141,11 @@ class OfferDesk:
                 valid_until=valid_until,
                 reference=request.reference,
             )
+            # First: a number that no offer could even be written with is out of bounds here too.
+            dealing.refuse_deadlines(offer, now)
             digest = offer_digest(offer)
         except InvalidValue as error:
             raise OfferRefused(Refusal.INVALID_VALUE, str(error), _field(str(error))) from error
-        dealing.refuse_deadlines(offer, now)
         await self._refuse_objections(a, b, offer)
         warnings = await _shortages(a, b, offer)
         body = OfferMade(offer, await dealing.sign(digest), dealing.chains.schedule(a, b))

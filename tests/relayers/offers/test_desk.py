@@ -120,7 +120,7 @@ GAMMA = ChainId.parse("sim:gamma")
             Refusal.DEADLINE_TOO_FAR,
             "deadline",
         ),
-        ({"deadlines": Deadlines(2**64, START + 5_000)}, Refusal.INVALID_VALUE, None),
+        ({"deadlines": Deadlines(2**64, START + 5_000)}, Refusal.DEADLINE_TOO_FAR, "deadline"),
     ],
 )
 async def test_bad_requests_are_refused_by_name(
