@@ -23,12 +23,12 @@ from adapters.model import InvalidValue
 from gateway.api.bodies import (
     BalancesView,
     ChainDetail,
-    ChainView,
+    ChainSummary,
     DoctorView,
     DropBody,
     EventView,
     HealthView,
-    OfferBody,
+    OfferRequestBody,
     PeerView,
     QuarantineDetail,
     QuarantinePage,
@@ -98,7 +98,9 @@ class GatewayClient:
 
     # --- swaps -----------------------------------------------------------------------------------
 
-    async def offer(self, body: OfferBody, *, idempotency_key: str | None = None) -> SwapDetail:
+    async def offer(
+        self, body: OfferRequestBody, *, idempotency_key: str | None = None
+    ) -> SwapDetail:
         return await self._asked(
             SwapDetail, "POST", "/v1/swaps", body=body, headers=_key(idempotency_key)
         )
@@ -178,8 +180,8 @@ class GatewayClient:
 
     # --- chains, peers, the gateway itself -------------------------------------------------------
 
-    async def chains(self) -> tuple[ChainView, ...]:
-        return await self._asked(tuple[ChainView, ...], "GET", "/v1/chains")
+    async def chains(self) -> tuple[ChainSummary, ...]:
+        return await self._asked(tuple[ChainSummary, ...], "GET", "/v1/chains")
 
     async def chain(self, name: str) -> ChainDetail:
         return await self._asked(ChainDetail, "GET", f"/v1/chains/{_part(name)}")
@@ -191,8 +193,8 @@ class GatewayClient:
             BalancesView, "GET", f"/v1/chains/{_part(name)}/balances", query=query
         )
 
-    async def resume(self, name: str) -> ChainView:
-        return await self._asked(ChainView, "POST", f"/v1/chains/{_part(name)}/resume")
+    async def resume(self, name: str) -> ChainSummary:
+        return await self._asked(ChainSummary, "POST", f"/v1/chains/{_part(name)}/resume")
 
     async def quarantine(self, *, after: str | None = None, limit: int = 50) -> QuarantinePage:
         """One page; ``after``: the ``next`` of the page before."""

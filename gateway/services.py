@@ -70,7 +70,7 @@ class Services:
         return peer.name if peer is not None else None
 
 
-def hashlock_of(text: str) -> Hashlock:
+def parse_swap_id(text: str) -> Hashlock:
     """Reads a swap's id, 0x and 64 hex digits. Raises InvalidValue."""
     digits = text.lower().removeprefix("0x")
     if len(digits) != 64 or any(digit not in "0123456789abcdef" for digit in digits):

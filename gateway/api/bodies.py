@@ -54,7 +54,7 @@ class DeadlinesBody(_Body):
     get: int = Field(description="t2, of what we get; before t1.")
 
 
-class OfferBody(_Body):
+class OfferRequestBody(_Body):
     """An offer to a peer."""
 
     peer: str = Field(max_length=100, description="The peer's name in the configuration.")
@@ -176,7 +176,7 @@ class AssetView(_Body):
     decimals: int
 
 
-class ChainView(_Body):
+class ChainSummary(_Body):
     """A chain. ``head`` is the newest known; ``problem``: why it cannot be asked now."""
 
     name: str
@@ -199,7 +199,7 @@ class ChainView(_Body):
     since: int | None
 
 
-class ChainDetail(ChainView):
+class ChainDetail(ChainSummary):
     assets: tuple[AssetView, ...]
 
 

@@ -13,7 +13,7 @@ from gateway.api.bodies import (
     BalancesView,
     BalanceView,
     ChainDetail,
-    ChainView,
+    ChainSummary,
 )
 from gateway.api.commands import carried_out
 from gateway.api.problems import ProblemError
@@ -38,7 +38,7 @@ def chain_router(services: Services) -> APIRouter:
         return chain
 
     @router.get("", operation_id="chains")
-    async def chains() -> tuple[ChainView, ...]:
+    async def chains() -> tuple[ChainSummary, ...]:
         """All chains, as they were last seen."""
         return tuple(_view(services, chain) for chain in services.dealing.chains)
 
@@ -76,7 +76,7 @@ def chain_router(services: Services) -> APIRouter:
         )
 
     @router.post("/{name}/resume", operation_id="resume")
-    async def resume(name: str) -> ChainView:
+    async def resume(name: str) -> ChainSummary:
         """Says that a frozen chain can be trusted again: new locks and reveals may be made on
         it."""
         found = named(name)
@@ -93,11 +93,11 @@ async def _resume(services: Services, chain: TradedChain) -> None:
     await services.engine.unfreeze(chain.id)
 
 
-def _view(services: Services, chain: TradedChain) -> ChainView:
+def _view(services: Services, chain: TradedChain) -> ChainSummary:
     profile = chain.adapter.profile
     view = services.engine.views().get(chain.id)
     trouble = services.trouble().get(chain.name)
-    return ChainView(
+    return ChainSummary(
         name=chain.name,
         chain=str(chain.id),
         contract=profile.contract,

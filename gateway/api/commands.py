@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from adapters.model import InvalidValue
 from adapters.spi import AdapterError
 from gateway.api.problems import ProblemError, problem_of
-from gateway.services import Services, hashlock_of
+from gateway.services import Services, parse_swap_id
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.protocol.state import Swap
 from relayers.quarantine import Quarantined
@@ -44,7 +44,7 @@ async def carried_out(
     get a bounded number of lines. ``told``: what the line says of the result."""
     kind = actor.partition(":")[0]
     try:
-        before = services.engine.swap(hashlock_of(swap)) if kind == "peer" else None
+        before = services.engine.swap(parse_swap_id(swap)) if kind == "peer" else None
     except Quarantined:
         before = None
     try:

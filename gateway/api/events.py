@@ -19,7 +19,7 @@ from gateway.api.bodies import EventView
 from gateway.api.description import EVENT_STREAM
 from gateway.api.problems import ProblemError
 from gateway.api.views import event_view
-from gateway.services import Services, hashlock_of
+from gateway.services import Services, parse_swap_id
 from relayers.journal.port import StoredEvent
 
 PING_AFTER: Final = 15.0
@@ -58,7 +58,7 @@ def event_router(services: Services) -> APIRouter:
         id: str, last_event_id: LastEventId = None, after: After = None
     ) -> StreamingResponse:
         """What users are told of one swap. Endless."""
-        swap = services.dealing.swap(hashlock_of(id))
+        swap = services.dealing.swap(parse_swap_id(id))
         return _stream(services, _start(last_event_id, after), swap.hashlock)
 
     return router

@@ -22,7 +22,7 @@ from gateway.api.bodies import (
 from gateway.api.commands import carried_out
 from gateway.api.problems import ProblemError
 from gateway.api.views import with_names
-from gateway.services import Services, hashlock_of
+from gateway.services import Services, parse_swap_id
 from relayers.journal.port import Held, Unreadable
 from relayers.protocol.facts import (
     AcceptanceReceived,
@@ -56,7 +56,7 @@ def quarantine_router(services: Services) -> APIRouter:
         all_held = services.engine.quarantined()
         keys = sorted(all_held)
         if after is not None:
-            mark = hashlock_of(after)
+            mark = parse_swap_id(after)
             keys = [key for key in keys if key > mark]
         page = keys[:limit]
         return QuarantinePage(
@@ -67,7 +67,7 @@ def quarantine_router(services: Services) -> APIRouter:
     @router.get("/{id}", operation_id="quarantined")
     async def quarantined(id: str) -> QuarantineDetail:
         """One swap in quarantine, with the facts that wait."""
-        key = hashlock_of(id)
+        key = parse_swap_id(id)
         held = services.engine.quarantined().get(key)
         if held is None:
             raise ProblemError(404, "not_quarantined", f"swap 0x{key.hex()} is not in quarantine")
@@ -78,7 +78,7 @@ def quarantine_router(services: Services) -> APIRouter:
         """Processes the facts that wait once more, in their order. Where what is stored of the swap
         cannot be read, that is made anew from its history first. A swap that is not in quarantine
         stays as it is."""
-        key = hashlock_of(id)
+        key = parse_swap_id(id)
         if key not in services.engine.quarantined():
             # Refuses an id that was never a swap's.
             services.dealing.swap(key)
@@ -90,7 +90,7 @@ def quarantine_router(services: Services) -> APIRouter:
     async def drop(id: str, body: DropBody) -> ReplayView:
         """Gives up the first fact that waits, for good, and processes the others once more. The
         fact is to be named, so that asking twice never drops two."""
-        key = hashlock_of(id)
+        key = parse_swap_id(id)
         work = services.engine.drop(key, body.fact, body.reason)
 
         def told(left: Quarantine | None) -> str:

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 
 from adapters.model import AssetId, InvalidValue
-from gateway.api.bodies import OfferBody, RejectionBody, SideBody, SwapDetail, SwapPage
+from gateway.api.bodies import OfferRequestBody, RejectionBody, SideBody, SwapDetail, SwapPage
 from gateway.api.commands import carried_out
 from gateway.api.idempotency import Idempotency
 from gateway.api.views import swap_detail, swap_view
-from gateway.services import Services, hashlock_of
+from gateway.services import Services, parse_swap_id
 from relayers.offers.desk import Deadlines, Made, OfferRequest, Side
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.protocol.state import Phase, Role, Swap
@@ -27,7 +27,7 @@ def swap_router(services: Services) -> APIRouter:
     idempotency = Idempotency(services)
 
     @router.post("", status_code=201, operation_id="offer")
-    async def offer(body: OfferBody, idempotency_key: IdempotencyKey = None) -> SwapDetail:
+    async def offer(body: OfferRequestBody, idempotency_key: IdempotencyKey = None) -> SwapDetail:
         """Makes an offer to a peer. It is signed and sent; nothing is locked until the peer has
         accepted it."""
         async with idempotency.reserved(idempotency_key, "offer", body.model_dump_json()) as salt:
@@ -80,7 +80,7 @@ def swap_router(services: Services) -> APIRouter:
             (swap for swap in services.engine.swaps() if fits(swap)), key=_place, reverse=True
         )
         if after is not None:
-            mark = services.engine.swap(hashlock_of(after))
+            mark = services.engine.swap(parse_swap_id(after))
             if mark is None:
                 raise InvalidValue("after: no swap has this id")
             found = [swap for swap in found if _place(swap) < _place(mark)]
@@ -91,7 +91,7 @@ def swap_router(services: Services) -> APIRouter:
     @router.get("/{id}", operation_id="swap")
     async def swap(id: str) -> SwapDetail:
         """One swap, with words on where it is, what it waits for, until when, and what is next."""
-        return await swap_detail(services, services.dealing.swap(hashlock_of(id)))
+        return await swap_detail(services, services.dealing.swap(parse_swap_id(id)))
 
     return router
 
@@ -112,7 +112,7 @@ def _side(body: SideBody, field: str) -> Side:
     return Side(asset, body.quantity)
 
 
-async def _made(services: Services, body: OfferBody, salt: bytes) -> Made:
+async def _made(services: Services, body: OfferRequestBody, salt: bytes) -> Made:
     before = services.engine.swap(await services.desk.hashlock(salt))
     if before is not None:
         # A second try under one idempotency key: the first one's swap.
@@ -130,7 +130,7 @@ async def _made(services: Services, body: OfferBody, salt: bytes) -> Made:
 
 
 async def _accepted(services: Services, id: str, *, again: bool) -> Swap:
-    hashlock = hashlock_of(id)
+    hashlock = parse_swap_id(id)
     before = services.engine.swap(hashlock)
     if again and before is not None and before.role is Role.RESPONDER and before.acceptance:
         return before
@@ -138,7 +138,7 @@ async def _accepted(services: Services, id: str, *, again: bool) -> Swap:
 
 
 async def _rejected(services: Services, id: str, reason: str, *, again: bool) -> Swap:
-    hashlock = hashlock_of(id)
+    hashlock = parse_swap_id(id)
     before = services.engine.swap(hashlock)
     declined = before is not None and before.phase is Phase.DECLINED
     if again and before is not None and declined and before.role is Role.RESPONDER:

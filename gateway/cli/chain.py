@@ -10,7 +10,7 @@ from gateway.cli.answers import AsJson, brief, moment, print_json, print_table, 
 from gateway.cli.connection import ChosenGateway, with_gateway
 
 if TYPE_CHECKING:
-    from gateway.api.bodies import BalancesView, ChainDetail, ChainView
+    from gateway.api.bodies import BalancesView, ChainDetail, ChainSummary
 
 chain_commands = typer.Typer(no_args_is_help=True, help="The chains that the gateway works on.")
 
@@ -22,7 +22,7 @@ ChainName = Annotated[str, typer.Argument(help="The chain's name in the configur
 def list_chains(chosen: ChosenGateway, as_json: AsJson = False) -> None:
     """Lists the chains as they were last seen."""
 
-    async def work() -> tuple[ChainView, ...]:
+    async def work() -> tuple[ChainSummary, ...]:
         async with chosen.client() as client:
             return await client.chains()
 
@@ -117,7 +117,7 @@ def balance(
 def resume(chosen: ChosenGateway, name: ChainName, as_json: AsJson = False) -> None:
     """Says that a frozen chain can be trusted again: new locks and reveals may be made on it."""
 
-    async def work() -> ChainView:
+    async def work() -> ChainSummary:
         async with chosen.client() as client:
             return await client.resume(name)
 
@@ -128,7 +128,7 @@ def resume(chosen: ChosenGateway, name: ChainName, as_json: AsJson = False) -> N
         typer.echo(f"{chain.name} is {_state(chain)}")
 
 
-def _state(chain: ChainView) -> str:
+def _state(chain: ChainSummary) -> str:
     if chain.problem is not None:
         return f"unreachable: {chain.problem}"
     if chain.frozen is not None:

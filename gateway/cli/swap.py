@@ -57,11 +57,11 @@ def offer(
     """
 
     async def work() -> SwapDetail:
-        from gateway.api.bodies import DeadlinesBody, OfferBody
+        from gateway.api.bodies import DeadlinesBody, OfferRequestBody
 
         async with chosen.client() as client:
             with refused_as({"peer": "PEER", "reference": "--reference"}):
-                body = OfferBody(
+                body = OfferRequestBody(
                     peer=peer,
                     give=await _side(client, give, "--give"),
                     get=await _side(client, get, "--get"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from adapters.model import AssetId, LockId, LockState, format_amount
 from adapters.spi import Adapter, AdapterError
-from gateway.api.bodies import DeadlinesBody, EventView, OfferBody, SideBody, SwapDetail
+from gateway.api.bodies import DeadlinesBody, EventView, OfferRequestBody, SideBody, SwapDetail
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.demo.board import Board, Pair, Run
 from gateway.demo.cheat import Cheat
@@ -160,7 +160,7 @@ class Stage:
     ) -> SwapDetail:
         """alpha offers. ``roomy``: with deadlines that leave room for what is done to it."""
         now = int(time.time())
-        body = OfferBody(
+        body = OfferRequestBody(
             peer=to,
             give=SideBody(asset=str(amounts.give), amount=str(amounts.give_amount)),
             get=SideBody(asset=str(amounts.get), amount=str(amounts.get_amount)),

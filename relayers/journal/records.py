@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from adapters.model import Head, InvalidValue
+from adapters.model import InvalidValue
 from relayers.journal.port import (
     SCHEMA_VERSION,
     JournalCorrupt,
@@ -51,6 +51,7 @@ _FACT_KINDS: dict[str, type[FactBody]] = {
     "acceptance_received": facts.AcceptanceReceived,
     "decline_received": facts.DeclineReceived,
     "observed": facts.Observed,
+    "looked_up": facts.LookedUp,
     "reveal_begun": facts.RevealBegun,
     "refused": facts.Refused,
     "delivered": facts.Delivered,
@@ -136,11 +137,6 @@ def at_codec() -> Codec[At]:
 @cache
 def view_codec() -> Codec[ChainView]:
     return Codec("chain view", {"chain": ChainView})
-
-
-@cache
-def head_codec() -> Codec[Head]:
-    return Codec("head", {"head": Head})
 
 
 @cache

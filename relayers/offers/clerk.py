@@ -55,25 +55,23 @@ class PolicyClerk:
             except TimeoutError:
                 continue
 
-    async def decide_all(self) -> bool:
-        """Decides each received offer. True where one could not be decided now."""
+    async def decide_all(self) -> None:
+        """Decides each received offer; one that cannot be decided now stays as it is."""
         waiting = [
             swap
             for swap in self._dealing.swaps.swaps()
             if swap.role is Role.RESPONDER and swap.phase is Phase.RECEIVED
         ]
         self._left &= {swap.hashlock for swap in waiting}
-        undecided = False
         for swap in waiting:
             if swap.hashlock not in self._left:
-                undecided |= not await self._decide(swap)
-        return undecided
+                await self._decide(swap)
 
-    async def _decide(self, swap: Swap) -> bool:
+    async def _decide(self, swap: Swap) -> None:
         peer = self._dealing.peers.at(swap.offer.initiator)
         if peer is None or peer.policy is None:
             self._leave(swap, "no acceptance policy for this peer")
-            return True
+            return
         now = int(self._dealing.clock())
         given = given_within_day(self._dealing.swaps.swaps(), peer.address, now)
         decision: Decision = decide(peer.policy, swap.offer, given, now)
@@ -88,9 +86,8 @@ class PolicyClerk:
             else:
                 self._leave(swap, reasons)
         except OfferRefused as refusal:
-            if refusal.code in TEMPORARY:
-                return False
-            self._leave(swap, refusal.detail)
+            if refusal.code not in TEMPORARY:
+                self._leave(swap, refusal.detail)
         except (JournalError, EngineStopped):
             raise
         except Quarantined as error:
@@ -98,7 +95,6 @@ class PolicyClerk:
         except Exception as error:  # noqa: BLE001 - one offer must not stop the gateway
             # The class alone: an error's text may quote what it was called with.
             self._leave(swap, f"{type(error).__name__} while it was being decided")
-        return True
 
     def _leave(self, swap: Swap, why: str) -> None:
         """Leaves it to a person."""

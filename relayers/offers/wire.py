@@ -22,7 +22,7 @@ MAX_BODY = 16 * 1024
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{40}$")]
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{64}$")]
 Signature = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{130}$")]
-Amount = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,77}$")]
+DecimalText = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,77}$")]
 Time = Annotated[int, Field(gt=0, lt=2**63)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -37,7 +37,7 @@ class LegBody(_Message):
     chain: Identifier
     contract: Identifier
     asset: Identifier
-    amount: Amount
+    amount: DecimalText
     account: Identifier
     deadline: Time
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from adapters.model import AssetId
 from adapters.native.devnet import Devnet
-from gateway.api.bodies import LegView, OfferBody, SideBody, SwapDetail
+from gateway.api.bodies import LegView, OfferRequestBody, SideBody, SwapDetail
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.devnet.environment import Environment, Plan
 from gateway.devnet.organisations import Organisation
@@ -147,7 +147,7 @@ class Pair:
     async def offered(self) -> str:
         """The id of a new swap. The same command again after a death is the same swap."""
         key = secrets.token_hex(16)
-        body = OfferBody(
+        body = OfferRequestBody(
             peer=self.responder.organisation.name,
             give=SideBody(asset=str(self.give), amount=str(GIVE)),
             get=SideBody(asset=str(self.get), amount=str(GET)),

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.api.bodies import DeadlinesBody, OfferBody, SideBody, SwapDetail
+from gateway.api.bodies import DeadlinesBody, OfferRequestBody, SideBody, SwapDetail
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.devnet.environment import Environment
 from gateway.devnet.organisations import Organisation
@@ -66,8 +66,8 @@ async def ended(client: GatewayClient, swap: str) -> SwapDetail:
         await asyncio.sleep(PAUSE)
 
 
-def offer(pair: Pair, deadlines: DeadlinesBody | None = None) -> OfferBody:
-    return OfferBody(
+def offer(pair: Pair, deadlines: DeadlinesBody | None = None) -> OfferRequestBody:
+    return OfferRequestBody(
         peer=RESPONDER,
         give=SideBody(asset=str(pair.give), amount="300"),
         get=SideBody(asset=str(pair.get), amount="7"),

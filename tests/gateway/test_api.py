@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from adapters.spi import Misconfigured
-from gateway.api.bodies import OfferBody, SideBody
+from gateway.api.bodies import OfferRequestBody, SideBody
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.compose import open_gateway
 from relayers.journal.port import JournalInUse
@@ -246,7 +246,7 @@ async def test_the_typed_client_speaks_the_api(two: Two) -> None:
             finding.part for finding in doctor.findings
         }
         made = await client.offer(
-            OfferBody(
+            OfferRequestBody(
                 peer="bob",
                 give=SideBody(asset=str(world.gold), amount="300"),
                 get=SideBody(asset=str(world.oil), amount="100"),

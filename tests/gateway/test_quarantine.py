@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapters.model import LockClaimed
-from gateway.services import hashlock_of
+from gateway.services import parse_swap_id
 from relayers.protocol.facts import Observed, OfferDeclined
 from relayers.protocol.swap import step
 from tests.gateway.two_gateways import Running, World, both_running, make_world, offer_body, running
@@ -75,7 +75,7 @@ async def test_a_held_fact_is_taken_in_by_a_release_that_can(
 ) -> None:
     world = make_world(tmp_path, block_interval=0.2, offers=PATIENT)
     async with held(world, monkeypatch) as (_, bob, swap):
-        assert hashlock_of(swap) in bob.gateway.services.engine.quarantined()
+        assert parse_swap_id(swap) in bob.gateway.services.engine.quarantined()
     async with running(world.bob) as bob:
         assert not bob.gateway.services.engine.quarantined()
         assert (await bob.swap_in(swap, "declined"))["reason"] == "no"
@@ -172,7 +172,7 @@ async def test_no_preimage_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert first["kind"] == "observed"
             assert "beta shows lock 0x" in first["about"]
             assert "claimed" in first["about"]
-            first_held = bob.gateway.services.engine.quarantined()[hashlock_of(swap)].facts[0]
+            first_held = bob.gateway.services.engine.quarantined()[parse_swap_id(swap)].facts[0]
             body = first_held.fact.body
             assert isinstance(body, Observed)
             assert isinstance(body.observation.event, LockClaimed)
@@ -196,7 +196,7 @@ async def test_a_gateway_starts_with_a_swap_that_cannot_be_read(tmp_path: Path) 
             swaps.append(made.json()["id"])
             await bob.swap_in(swaps[-1], "received")
     bad, good = swaps
-    sqlite_damage(world.bob.folder / "journal.db")("snapshot", hashlock_of(bad))
+    sqlite_damage(world.bob.folder / "journal.db")("snapshot", parse_swap_id(bad))
     async with both_running(world) as (alice, bob):
         for answer in (
             await bob.http.get(f"/v1/swaps/{bad}"),

@@ -152,7 +152,7 @@ async def test_the_clerk_accepts_up_to_the_day_s_limit_and_leaves_the_rest() -> 
         give, get = Side(GOLD, 1_500), Side(OIL, 1_000)
         offers = [await hand_over(alice, bob, give=give, get=get) for _ in range(3)]
         bobs, heard = clerk(bob)
-        assert not await bobs.decide_all()
+        await bobs.decide_all()
         phases = sorted(phase(bob, one) for one in offers)
         assert phases == [Phase.ACCEPTED, Phase.ACCEPTED, Phase.RECEIVED]
         assert [decision for decision, _ in heard.decisions] == ["accepted", "accepted", "left"]
@@ -226,11 +226,11 @@ async def test_what_cannot_be_decided_now_is_tried_again() -> None:
         hashlock = await hand_over(alice, bob, give=Side(GOLD, 600))
         bob.adapters[CHAIN_A].down = True
         bobs, heard = clerk(bob)
-        assert await bobs.decide_all()
+        await bobs.decide_all()
         assert phase(bob, hashlock) is Phase.RECEIVED
         assert heard.decisions == []
         bob.adapters[CHAIN_A].down = False
-        assert not await bobs.decide_all()
+        await bobs.decide_all()
         assert phase(bob, hashlock) is Phase.ACCEPTED
 
 
