@@ -94,22 +94,23 @@ async def _lines(services: Services, after: int, key: Hashlock | None) -> AsyncI
             async def take() -> EventView:
                 return event_view(services, await anext(followed))
 
-            while not services.stopping.is_set():
-                if coming is None:
-                    coming = asyncio.create_task(take())
-                await asyncio.wait(
-                    {coming, stopping}, timeout=PING_AFTER, return_when=asyncio.FIRST_COMPLETED
-                )
-                if coming.done():
-                    view, coming = coming.result(), None
-                    yield f"id: {view.number}\nevent: {view.kind}\n"
-                    yield f"data: {view.model_dump_json()}\n\n"
-                elif not stopping.done():
-                    yield ": still here\n\n"
-            await _ended(coming)
-            coming = None
+            try:
+                while not services.stopping.is_set():
+                    if coming is None:
+                        coming = asyncio.create_task(take())
+                    await asyncio.wait(
+                        {coming, stopping}, timeout=PING_AFTER, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if coming.done():
+                        view, coming = coming.result(), None
+                        yield f"id: {view.number}\nevent: {view.kind}\n"
+                        yield f"data: {view.model_dump_json()}\n\n"
+                    elif not stopping.done():
+                        yield ": still here\n\n"
+            finally:
+                # Before what it reads from is closed.
+                await _ended(coming)
     finally:
-        await _ended(coming)
         await _ended(stopping)
 
 

@@ -79,11 +79,14 @@ def quarantine_router(services: Services) -> APIRouter:
         cannot be read, that is made anew from its history first. A swap that is not in quarantine
         stays as it is."""
         key = parse_swap_id(id)
-        if key not in services.engine.quarantined():
-            # Refuses an id that was never a swap's.
-            services.dealing.swap(key)
-        work = services.engine.replay(key)
-        left = await carried_out(services, "user", "replay", work, "0x" + key.hex(), _outcome)
+
+        async def work() -> Quarantine | None:
+            if key not in services.engine.quarantined():
+                # Refuses an id that was never a swap's.
+                services.dealing.swap(key)
+            return await services.engine.replay(key)
+
+        left = await carried_out(services, "user", "replay", work(), "0x" + key.hex(), _outcome)
         return _after(services, key, left)
 
     @router.post("/{id}/drop", operation_id="drop")

@@ -118,8 +118,11 @@ async def test_an_operator_lists_shows_and_replays(
         answer = await bob.http.post(f"/v1/quarantine/{unknown}/replay")
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_swap")
         lines = [line for line in audited(bob) if line["command"] == "replay"]
-        assert [line["outcome"] for line in lines] == ["done"] * 3
-        assert {(line["actor"], line["swap"]) for line in lines} == {("user", swap)}
+        assert [(line["outcome"], line["swap"]) for line in lines] == [
+            *[("done", swap)] * 3,
+            ("unknown_swap", unknown),
+        ]
+        assert {line["actor"] for line in lines} == {"user"}
         assert "still held: OfferDeclined could not" in lines[0]["detail"]
         assert lines[1]["detail"] == "out of quarantine"
         assert (await alice.http.get("/v1/quarantine")).json()["swaps"] == []
