@@ -4,7 +4,13 @@ The nonce to use is what the chain says. What this process has sent and the chai
 is kept in memory, so that many submissions follow each other without waiting, so that a transaction
 that got lost is handed in again, and so that one whose price has become too low is replaced. After
 a restart the memory is empty: transactions of before that still wait are read back from the node,
-and the first nonce that is free fills whatever gap there is.
+as far as their signatures show them to be the account's, and the first nonce that is free fills
+whatever gap there is. A call that stands behind a gap is sent once more, into it: every call does
+its work once, however often it is in a block.
+
+A nonce that a node says is taken, and does not show by what, is let be for as long as a transaction
+may take; then it is filled with nothing. What it was is wanted still, or not: whoever wants it
+submits it again.
 
 Nothing here runs by itself. Each submission first looks after the account: whoever wanted the
 first in line, all that follow wait for it, so it is replaced once it has waited too long. What a
@@ -21,16 +27,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from adapters.ethereum import fees as pricing
 from adapters.ethereum.fees import FeePolicy, Market
 from adapters.ethereum.identity import checksummed
 from adapters.ethereum.lock_contract import Call
-from adapters.ethereum.node_errors import UNKNOWN_METHOD, NodeFailed, NodeRefused
-from adapters.ethereum.quantities import data, fields, quantity
+from adapters.ethereum.node_errors import NodeRefused
+from adapters.ethereum.pool import Pool, Pooled
+from adapters.ethereum.quantities import quantity, to_hex
 from adapters.ethereum.rpc import Node, Rpc
 from adapters.ethereum.signed_transaction import Fees, SignedTransaction, sign
 from adapters.spi import NotSent, Rejected, Signer, SigningFailed, Unavailable, Unknown
@@ -49,15 +54,26 @@ class Waiting:
     call: Call
     gas: int
     fees: Fees
-    signed: SignedTransaction | None
-    """None: read back from the node, so the node has it."""
-    id: str
+    signed: SignedTransaction
     since: float
     """The loop's time of the newest broadcast."""
     unwanted: bool = False
     """Its call was abandoned, and nothing else has its nonce yet."""
     instead_of: Call | None = None
     """The abandoned call whose nonce this one fills."""
+
+    @property
+    def id(self) -> str:
+        return self.signed.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Obscure:
+    """A nonce that a node says is taken, and nobody shows by what that the account has signed."""
+
+    since: float
+    refused: Fees | None = None
+    """What a node did not take for its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +103,10 @@ class Account:
         self._signer = signer
         self._policy = policy
         self._patience = patience
+        self._pool = Pool(chain_id, address)
         self._turn = asyncio.Lock()
         self._waiting: dict[int, Waiting] = {}
+        self._obscure: dict[int, _Obscure] = {}
 
     async def pursue(self, call: Call) -> str | None:
         """The id of the transaction that carries this call, if one waits: handed in again if it
@@ -111,11 +129,10 @@ class Account:
             found = await self._pursue(call, counts)
             if found is not None:
                 return found
-            # The first that is free: a gap would hold up all that follow it.
-            nonce = next(n for n in itertools.count(counts.known) if n not in self._waiting)
+            nonce = self._first_free(counts)
             price = pricing.capped(counts.market, self._policy)
             signed = await sign(self._signer, self._chain_id, nonce, gas, price, call)
-            waiting = Waiting(nonce, call, gas, price, signed, signed.id, self._now())
+            waiting = Waiting(nonce, call, gas, price, signed, self._now())
             await self._broadcast(waiting, None)
             return signed.id
 
@@ -162,7 +179,6 @@ class Account:
             unwanted.gas,
             price,
             signed,
-            signed.id,
             self._now(),
             instead_of=unwanted.call,
         )
@@ -177,14 +193,62 @@ class Account:
         counts = await self._rpc.run(self._counts)
         for nonce in [nonce for nonce in self._waiting if nonce < counts.mined]:
             del self._waiting[nonce]
-        if any(nonce not in self._waiting for nonce in range(counts.mined, counts.known)):
-            await self._rpc.run(lambda node: self._read_back(node, counts))
+        # Lazily: a node may name any number.
+        missing = list(
+            itertools.islice(
+                (n for n in range(counts.mined, counts.known) if n not in self._waiting),
+                _MOST_READ_BACK,
+            )
+        )
+        if missing:
+            await self._rpc.run(lambda node: self._read_back(node, missing))
+        self._obscure = {
+            nonce: self._obscure.get(nonce) or _Obscure(self._now())
+            for nonce in missing
+            if nonce not in self._waiting
+        }
         # The first in line, and the first that the node has lost, hold up all that follow them.
         for nonce in sorted({counts.mined, counts.known}):
             waiting = self._waiting.get(nonce)
             if waiting is not None:
                 await self._move_on(waiting, counts)
+            elif nonce in self._obscure:
+                await self._clear(nonce, counts.market)
         return counts
+
+    async def _clear(self, nonce: int, market: Market) -> None:
+        """Fills the first nonce in line where nobody has shown for long what has taken it. Like
+        ``_move_on``, it does not fail the caller's own."""
+        obscure = self._obscure[nonce]
+        if self._now() - obscure.since < self._patience:
+            return
+        log.warning(
+            "nonce %d of 0x%s is taken, no node shows by what that it has signed, and it holds up "
+            "those after it: it is filled with an empty transfer",
+            nonce,
+            self.address.hex(),
+        )
+        empty = Call(self.address, 0, b"")
+        try:
+            price = pricing.capped(market, self._policy)
+            if obscure.refused is not None:
+                price = pricing.raised(obscure.refused, market, self._policy) or obscure.refused
+            gas = await self._rpc.run(self._gas_of_nothing)
+            signed = await sign(self._signer, self._chain_id, nonce, gas, price, empty)
+            self._obscure[nonce] = replace(obscure, refused=price)
+            await self._broadcast(Waiting(nonce, empty, gas, price, signed, self._now()), None)
+        except (Rejected, NotSent, Unknown, Unavailable, SigningFailed, NodeRefused) as error:
+            log.warning("nonce %d cannot be filled: %s", nonce, type(error).__name__)
+
+    async def _gas_of_nothing(self, node: Node) -> int:
+        own = checksummed(self.address)
+        request = {"from": own, "to": own, "value": to_hex(0)}
+        estimate = await node.call("eth_estimateGas", request, "latest")
+        return quantity(estimate, "the gas estimate") * 6 // 5
+
+    def _first_free(self, counts: _Counts) -> int:
+        """The nonce to use next. A gap would hold up all that follow it, so it comes first."""
+        return next(n for n in itertools.count(counts.known) if n not in self._waiting)
 
     async def _move_on(self, waiting: Waiting, counts: _Counts) -> None:
         """Does what can be done for a transaction that holds up others, most often not the
@@ -195,7 +259,7 @@ class Account:
                 await self._fill(waiting, counts.market)
             elif stuck or pricing.too_low(waiting.fees, counts.market):
                 await self._replace(waiting, counts.market)
-            elif waiting.nonce == counts.known and waiting.signed is not None:
+            elif waiting.nonce == counts.known:
                 await self._again(waiting, counts.market)
         except (NotSent, Unknown, Unavailable, SigningFailed) as error:
             # The type only: a node's words may repeat a call, and with it a preimage.
@@ -219,57 +283,40 @@ class Account:
         first = quantity(mined, "the transaction count")
         return _Counts(first, max(first, quantity(known, "the transaction count")), market)
 
-    async def _read_back(self, node: Node, counts: _Counts) -> None:
-        unknown = [n for n in range(counts.mined, counts.known) if n not in self._waiting]
-        pool: Mapping[str, Any] | None = None
-        for nonce in unknown[:_MOST_READ_BACK]:
-            found: Any = None
-            try:
-                found = await node.call(
-                    "eth_getTransactionBySenderAndNonce", checksummed(self.address), hex(nonce)
-                )
-            except NodeRefused as refused:
-                if refused.code != UNKNOWN_METHOD:
-                    return
-                if pool is None:
-                    pool = await self._pool(node, "pending")
-                found = pool.get(str(nonce))
-            if found is not None:
-                self._waiting[nonce] = _read_waiting(found, nonce, self._now())
+    async def _read_back(self, node: Node, nonces: list[int]) -> None:
+        for pooled in await self._pool.at(node, nonces):
+            self._waiting[pooled.nonce] = self._remembered(pooled)
 
     async def _read_queued(self, node: Node, call: Call, counts: _Counts) -> None:
-        for text, found in (await self._pool(node, "queued")).items():
-            nonce = int(text) if text.isdecimal() else 0
-            if nonce < counts.known or nonce in self._waiting:
-                continue
-            queued = _read_waiting(found, nonce, self._now())
-            if queued.call == call:
-                self._waiting[nonce] = queued
+        for pooled in await self._pool.queued(node):
+            known = pooled.nonce < counts.known or pooled.nonce in self._waiting
+            if not known and pooled.call == call:
+                self._waiting[pooled.nonce] = self._remembered(pooled)
 
-    async def _pool(self, node: Node, group: str) -> Mapping[str, Any]:
-        """The node's own list of the account's transactions: those that wait for a block
-        (``pending``) or for another (``queued``). Empty where it does not give one."""
-        try:
-            content = await node.call("txpool_contentFrom", checksummed(self.address))
-        except NodeRefused:
-            return {}
-        return fields(fields(content, "the pool").get(group, {}), "the pool")
+    def _remembered(self, pooled: Pooled) -> Waiting:
+        return Waiting(
+            pooled.nonce, pooled.call, pooled.gas, pooled.fees, pooled.signed, self._now()
+        )
 
     async def _pursue(self, call: Call, counts: _Counts) -> str | None:
-        waiting = next((sent for sent in self._waiting.values() if sent.call == call), None)
-        if waiting is None:
+        carrying = [sent for sent in self._waiting.values() if sent.call == call]
+        if not carrying:
+            return None
+        waiting = min(carrying, key=lambda sent: sent.nonce)
+        if self._first_free(counts) < waiting.nonce:
+            # It waits for nothing that is to come: another node named a nonce that is not reached,
+            # or what stood before it was refused for good.
             return None
         if self._has_waited(waiting):
             return await self._replace(waiting, counts.market)
-        if waiting.signed is not None and waiting.nonce >= counts.known:
+        if waiting.nonce >= counts.known:
             return await self._again(waiting, counts.market)
         return waiting.id
 
     async def _replace(self, old: Waiting, market: Market) -> str:
         price = pricing.raised(old.fees, market, self._policy)
         if price is None:
-            if old.signed is not None:
-                await self._hand_in(old, old.signed)
+            await self._hand_in(old)
             return old.id
         await self._raise_price(old, price)
         return self._waiting[old.nonce].id
@@ -277,16 +324,15 @@ class Account:
     async def _raise_price(self, old: Waiting, price: Fees) -> bool:
         """Whether a dearer one stands in its place; if not, the one before still stands."""
         signed = await sign(self._signer, self._chain_id, old.nonce, old.gas, price, old.call)
-        new = replace(old, fees=price, signed=signed, id=signed.id, since=self._now())
+        new = replace(old, fees=price, signed=signed, since=self._now())
         await self._broadcast(new, old)
         return self._waiting[old.nonce] is new
 
     async def _again(self, lost: Waiting, market: Market) -> str:
         """Hands a lost transaction in again; at a higher price where the node does not take it
         back at the old one. Returns the id of the one that waits now."""
-        assert lost.signed is not None
         try:
-            await self._hand_in(lost, lost.signed)
+            await self._hand_in(lost)
         except NotSent:
             price = pricing.raised(lost.fees, market, self._policy)
             if price is None or not await self._raise_price(lost, price):
@@ -294,15 +340,14 @@ class Account:
             return self._waiting[lost.nonce].id
         return lost.id
 
-    async def _hand_in(self, lost: Waiting, signed: SignedTransaction) -> None:
+    async def _hand_in(self, lost: Waiting) -> None:
         try:
-            await self._rpc.broadcast(signed.raw)
+            await self._rpc.broadcast(lost.signed.raw)
         except Rejected:
             # It will never be taken: its nonce is free again.
             del self._waiting[lost.nonce]
 
     async def _broadcast(self, new: Waiting, old: Waiting | None) -> None:
-        assert new.signed is not None
         # Remembered before it is sent: a call that is cancelled half-way may have sent it.
         self._waiting[new.nonce] = new
         try:
@@ -317,31 +362,3 @@ class Account:
         except Unknown:
             if old is None:
                 raise
-
-
-def _read_waiting(found: Any, nonce: int, now: float) -> Waiting:
-    """A transaction as a node describes it. Raises NodeFailed."""
-    seen = fields(found, "a waiting transaction")
-    if quantity(seen.get("nonce"), "a transaction's nonce") != nonce:
-        raise NodeFailed("answered a transaction with another nonce than was asked for")
-    to = seen.get("to")
-    if seen.get("maxFeePerGas") is not None:
-        price = Fees(
-            quantity(seen["maxFeePerGas"], "a fee cap"),
-            quantity(seen.get("maxPriorityFeePerGas"), "a tip"),
-        )
-    else:
-        price = Fees(quantity(seen.get("gasPrice"), "a gas price"), None)
-    return Waiting(
-        nonce=nonce,
-        call=Call(
-            data(to, "a recipient", 20) if to is not None else b"",
-            quantity(seen.get("value"), "a value"),
-            data(seen.get("input", seen.get("data")), "a transaction's data"),
-        ),
-        gas=quantity(seen.get("gas"), "a gas limit"),
-        fees=price,
-        signed=None,
-        id="0x" + data(seen.get("hash"), "a transaction's id", 32).hex(),
-        since=now,
-    )

@@ -94,9 +94,10 @@ def raised(old: Fees, seen: Market, policy: FeePolicy) -> Fees | None:
         cap = policy.cap
         if cap * 10 < old.cap * 11:
             return None
-        if tip is not None and tip > cap:
-            return None
-    return Fees(max(cap, tip or 0), tip)
+    cap = max(cap, tip or 0)
+    if policy.cap is not None and cap > policy.cap:
+        return None
+    return Fees(cap, tip)
 
 
 def too_low(fees: Fees, seen: Market) -> bool:

@@ -61,6 +61,9 @@ class LogReader:
             for log in logs:
                 if not start <= log.height <= end:
                     raise NodeFailed(f"answered a log of block {log.height} for {start} to {end}")
+                if lock_id is not None and log.event.lock_id != lock_id:
+                    # Its terms become those of the claim: a preimage must not go to another lock.
+                    raise NodeFailed("answered a log of another lock than was asked for")
             found += logs
             start = end + 1
             self._range = min(self._longest, self._range * 2)

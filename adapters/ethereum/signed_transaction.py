@@ -35,16 +35,38 @@ class SignedTransaction:
         return f"SignedTransaction({self.id})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsigned:
+    chain_id: int
+    nonce: int
+    gas: int
+    fees: Fees
+    call: Call
+
+    def _body(self) -> list[rlp.Item]:
+        paid = (self.fees.cap,) if self.fees.tip is None else (self.fees.tip, self.fees.cap)
+        call = self.call
+        return [self.nonce, *paid, self.gas, call.to, call.value, call.data]
+
+    def digest(self) -> bytes:
+        if self.fees.tip is None:
+            return keccak256(rlp.encode([*self._body(), self.chain_id, 0, 0]))
+        return keccak256(b"\x02" + rlp.encode([self.chain_id, *self._body(), []]))
+
+    def signed(self, r: int, s: int, parity: int) -> SignedTransaction:
+        if self.fees.tip is None:
+            raw = rlp.encode([*self._body(), self.chain_id * 2 + 35 + parity, r, s])
+        else:
+            raw = b"\x02" + rlp.encode([self.chain_id, *self._body(), [], parity, r, s])
+        return SignedTransaction("0x" + keccak256(raw).hex(), raw)
+
+
 async def sign(
     signer: Signer, chain_id: int, nonce: int, gas: int, fees: Fees, call: Call
 ) -> SignedTransaction:
     """Raises SigningFailed, also where the signature is not the signer's own."""
-    paid = (fees.cap,) if fees.tip is None else (fees.tip, fees.cap)
-    body: list[rlp.Item] = [nonce, *paid, gas, call.to, call.value, call.data]
-    if fees.tip is None:
-        digest = keccak256(rlp.encode([*body, chain_id, 0, 0]))
-    else:
-        digest = keccak256(b"\x02" + rlp.encode([chain_id, *body, []]))
+    unsigned = _Unsigned(chain_id, nonce, gas, fees, call)
+    digest = unsigned.digest()
     signature = await signer.sign(digest)
     try:
         own = recover(digest, signature) == signer.public_key
@@ -54,13 +76,29 @@ async def sign(
         raise SigningFailed(
             f"the signer of 0x{address_of(signer.public_key).hex()} signed with another key"
         )
-    r, s, parity = (
-        int.from_bytes(signature[:32], "big"),
-        int.from_bytes(signature[32:64], "big"),
-        signature[64],
-    )
-    if fees.tip is None:
-        raw = rlp.encode([*body, chain_id * 2 + 35 + parity, r, s])
-    else:
-        raw = b"\x02" + rlp.encode([chain_id, *body, [], parity, r, s])
-    return SignedTransaction("0x" + keccak256(raw).hex(), raw)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    return unsigned.signed(r, s, signature[64])
+
+
+def signed_before(
+    address: bytes,
+    chain_id: int,
+    nonce: int,
+    gas: int,
+    fees: Fees,
+    call: Call,
+    signature: tuple[int, int, int],
+) -> SignedTransaction | None:
+    """The transaction of these fields, if this signature (r, s, parity) of it is the address's;
+    None where it is not, so that the address's owner need not have signed it."""
+    unsigned = _Unsigned(chain_id, nonce, gas, fees, call)
+    r, s, parity = signature
+    if parity not in (0, 1):
+        return None
+    try:
+        key = recover(
+            unsigned.digest(), r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
+        )
+    except InvalidValue:
+        return None
+    return unsigned.signed(r, s, parity) if address_of(key) == address else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from adapters.ethereum.adapter import EthereumAdapter
@@ -130,8 +128,8 @@ async def test_after_a_restart_it_is_found_behind_a_gap(network: Network) -> Non
             first = await adapter.submit(Lock(skipped), sender)
             # Dropped before the next one comes, which Anvil would drop with it otherwise.
             network.rpc("anvil_dropTransaction", first.transaction)
-            (account,) = adapter.accounts()
-            account._waiting[0] = replace(account._waiting[0], signed=None)
+            low = error(-32000, "transaction underpriced")
+            edge.rule = lambda request: low if carries(request, skipped) else None
             await adapter.submit(Lock(given_up), sender)
             assert pool(network) == {}
         edge.rule = with_pool
