@@ -203,6 +203,8 @@ class SqliteWriter:
                 )
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
+            if _is_damage(error):
+                raise  # Nothing that is read or written from here on could be relied on.
             # Where this fails too, nobody knows what is written: see _give_up.
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
@@ -224,6 +226,8 @@ class SqliteWriter:
         except sqlite3.OperationalError:
             raise
         except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+            if _is_damage(error):
+                raise
             self.connection.execute("ROLLBACK TO request")
             self.position, self._steps, self._moment = position, steps, moment
             # The offsets of what was undone are given again, to other facts.
@@ -378,6 +382,14 @@ class SqliteWriter:
         assert number is not None
         self._moment = (at, number)
         return number
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether SQLite says that the file itself is not what it should be."""
+    codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, sqlite3.Error) and (
+        getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF in codes
+    )
 
 
 def _nothing() -> None:

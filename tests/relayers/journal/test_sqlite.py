@@ -286,7 +286,19 @@ def _breaks_rollback_to(writer: Any) -> None:
     raise ValueError("stop")
 
 
-@pytest.mark.parametrize("fault", [_breaks_rollback, _breaks_release, _breaks_rollback_to])
+def _damages(writer: Any) -> None:
+    """As a disk does it under a running journal: a table is no longer where it is said to be."""
+    execute = writer.connection.execute
+    (version,) = execute("PRAGMA schema_version").fetchone()
+    execute("PRAGMA writable_schema=ON")
+    execute("UPDATE sqlite_schema SET rootpage=999999 WHERE name='answers'")
+    execute(f"PRAGMA schema_version={version + 1}")
+    execute("SELECT * FROM answers").fetchall()
+
+
+@pytest.mark.parametrize(
+    "fault", [_breaks_rollback, _breaks_release, _breaks_rollback_to, _damages]
+)
 async def test_a_journal_that_cannot_undo_answers_everybody_and_takes_nothing_more(
     fault: Callable[[Any], None], tmp_path: Path
 ) -> None:
