@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,7 +20,6 @@ from gateway.cli.swap import swap_commands
 
 app = typer.Typer(
     name="isthmus",
-    help="Swaps assets between ledgers that know nothing of each other.",
     no_args_is_help=True,
     # Plain help: drawing it with rich alone takes longer than all the rest of --help.
     rich_markup_mode=None,
@@ -37,6 +36,23 @@ app.add_typer(config_commands, name="config")
 app.add_typer(devnet_commands, name="devnet")
 app.command()(doctor)
 app.command()(demo)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"isthmus {version('isthmus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """Swaps assets between ledgers that know nothing of each other."""
 
 
 def main() -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ async def test_help_names_every_command() -> None:
         below = await isthmus(command, "--help")
         assert below.status == 0
         assert "--help" in below.out
+
+
+async def test_the_version_is_the_packages() -> None:
+    shown = await isthmus("--version")
+    assert (shown.status, shown.out) == (0, f"isthmus {version('isthmus')}\n")
 
 
 async def test_help_loads_nothing_heavy() -> None:
