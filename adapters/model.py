@@ -28,7 +28,12 @@ _HASH_OF_ZEROS = hashlib.sha256(bytes(32)).digest()
 
 
 class InvalidValue(ValueError):
-    """A value from outside does not have the form it must have. The message names the field."""
+    """A value from outside does not have the form it must have. The message names the field;
+    ``field`` is its name alone, where whoever raised it was told one or knows it."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 # --- identifiers ---------------------------------------------------------------------------------
@@ -143,11 +148,13 @@ def check_amount(amount: int, field: str = "amount") -> int:
     Raises InvalidValue.
     """
     if isinstance(amount, bool) or not isinstance(amount, int):
-        raise InvalidValue(f"{field} must be an integer in the asset's smallest unit")
+        raise InvalidValue(f"{field} must be an integer in the asset's smallest unit", field)
     if amount <= 0:
-        raise InvalidValue(f"{field} is {amount}; it must be greater than zero")
+        raise InvalidValue(f"{field} is {amount}; it must be greater than zero", field)
     if amount > MAX_AMOUNT:
-        raise InvalidValue(f"{field} is above 2^256 - 1, the most that any chain here can hold")
+        raise InvalidValue(
+            f"{field} is above 2^256 - 1, the most that any chain here can hold", field
+        )
     return amount
 
 
@@ -158,11 +165,13 @@ def parse_amount(text: str, decimals: int, field: str = "amount") -> int:
     """Reads a person's decimal text ("12.5") into smallest units. Raises InvalidValue."""
     match = _DECIMAL.fullmatch(text.strip()) if len(text) <= 200 else None
     if match is None:
-        raise InvalidValue(f"{field} {_shown(text)} is not a positive decimal number such as 12.5")
+        raise InvalidValue(
+            f"{field} {_shown(text)} is not a positive decimal number such as 12.5", field
+        )
     whole, fraction = match[1], match[2] or ""
     if len(fraction) > decimals:
         raise InvalidValue(
-            f"{field} {_shown(text)} has {len(fraction)} decimals; the asset has {decimals}"
+            f"{field} {_shown(text)} has {len(fraction)} decimals; the asset has {decimals}", field
         )
     return check_amount(int(whole + fraction.ljust(decimals, "0")), field)
 
@@ -200,9 +209,9 @@ class Preimage:
 def check_hashlock(value: bytes, field: str = "hashlock") -> Hashlock:
     """Refuses what is not 32 bytes, the zero hash, and the hash of 32 zero bytes (InvalidValue)."""
     if len(value) != 32:
-        raise InvalidValue(f"{field} is {len(value)} bytes; it must be 32")
+        raise InvalidValue(f"{field} is {len(value)} bytes; it must be 32", field)
     if value in (_ZERO_HASH, _HASH_OF_ZEROS):
-        raise InvalidValue(f"{field} is one that anybody can open; make a new one")
+        raise InvalidValue(f"{field} is one that anybody can open; make a new one", field)
     return Hashlock(value)
 
 
@@ -296,9 +305,11 @@ class LockTerms:
         for field in ("sender", "recipient", "asset"):
             chain = getattr(self, field).chain
             if chain != self.chain:
-                raise InvalidValue(f"{field} is on {chain}, but the lock is on {self.chain}")
+                raise InvalidValue(f"{field} is on {chain}, but the lock is on {self.chain}", field)
         if not 0 < self.deadline < 2**63:
-            raise InvalidValue(f"deadline {self.deadline} is not a Unix time in seconds")
+            raise InvalidValue(
+                f"deadline {self.deadline} is not a Unix time in seconds", "deadline"
+            )
 
 
 class LockState(StrEnum):

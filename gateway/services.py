@@ -70,9 +70,9 @@ class Services:
         return peer.name if peer is not None else None
 
 
-def parse_swap_id(text: str) -> Hashlock:
-    """Reads a swap's id, 0x and 64 hex digits. Raises InvalidValue."""
+def parse_swap_id(text: str, field: str = "id") -> Hashlock:
+    """Reads a swap's id, 0x and 64 hex digits. Raises InvalidValue, which names the field."""
     digits = text.lower().removeprefix("0x")
     if len(digits) != 64 or any(digit not in "0123456789abcdef" for digit in digits):
-        raise InvalidValue("id: a swap's id is its hashlock: 0x and 64 hex digits")
+        raise InvalidValue(f"{field}: a swap's id is its hashlock: 0x and 64 hex digits", field)
     return Hashlock(bytes.fromhex(digits))

@@ -97,7 +97,7 @@ def problem_of(error: Exception) -> Problem:
         case EngineStopped() | JournalError():
             return _problem(503, "not_running", str(error))
         case InvalidValue():
-            return _problem(422, "invalid_value", str(error))
+            return _problem(422, "invalid_value", str(error), error.field)
         case Unavailable():
             return _problem(503, "chain_unavailable", str(error))
         case AdapterError():

@@ -80,9 +80,9 @@ def swap_router(services: Services) -> APIRouter:
             (swap for swap in services.engine.swaps() if fits(swap)), key=_place, reverse=True
         )
         if after is not None:
-            mark = services.engine.swap(parse_swap_id(after))
+            mark = services.engine.swap(parse_swap_id(after, "after"))
             if mark is None:
-                raise InvalidValue("after: no swap has this id")
+                raise InvalidValue("after: no swap has this id", "after")
             found = [swap for swap in found if _place(swap) < _place(mark)]
         page = found[:limit]
         more = "0x" + page[-1].hashlock.hex() if len(found) > limit else None

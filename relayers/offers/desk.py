@@ -6,7 +6,9 @@ Whatever is refused is refused before anything is signed, written or sent.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from adapters.model import (
     AssetId,
@@ -36,6 +38,12 @@ from relayers.protocol.offer import (
 )
 from relayers.protocol.state import Ignored, Phase, Role, Swap
 from relayers.signing.swap_key import SwapKey
+
+_ASKED: Final[Mapping[str | None, str]] = {
+    "reference": "reference",
+    "Offer.reference": "reference",
+}
+"""Which field of a request it was, by the name of the offer's field in an InvalidValue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,9 @@ class OfferDesk:
             dealing.refuse_deadlines(offer, now)
             digest = offer_digest(offer)
         except InvalidValue as error:
-            raise OfferRefused(Refusal.INVALID_VALUE, str(error), _field(str(error))) from error
+            raise OfferRefused(
+                Refusal.INVALID_VALUE, str(error), _ASKED.get(error.field)
+            ) from error
         await self._refuse_objections(a, b, offer)
         warnings = await _shortages(a, b, offer)
         body = OfferMade(offer, await dealing.sign(digest), dealing.chains.schedule(a, b))
@@ -283,11 +293,6 @@ def _leg(chain: TradedChain, asset: AssetId, amount: int, deadline: int) -> Offe
         account=chain.account,
         deadline=deadline,
     )
-
-
-def _field(message: str) -> str | None:
-    first = message.partition(" ")[0]
-    return first if first in ("reference", "hashlock") else None
 
 
 async def _refuse_without_fees(a: TradedChain, b: TradedChain, offer: Offer) -> None:

@@ -116,7 +116,7 @@ def _word(field: str, kind: str, value: Value) -> bytes:
         try:
             return keccak256(value.encode())
         except UnicodeEncodeError:
-            raise InvalidValue(f"{field} is not text that UTF-8 can write") from None
+            raise InvalidValue(f"{field} is not text that UTF-8 can write", field) from None
     if kind == "bytes32" and isinstance(value, bytes) and len(value) == 32:
         return value
     if kind == "address" and isinstance(value, bytes) and len(value) == 20:
@@ -128,7 +128,7 @@ def _word(field: str, kind: str, value: Value) -> bytes:
         and 0 <= value < 1 << int(kind.removeprefix("uint"))
     ):
         return value.to_bytes(32, "big")
-    raise InvalidValue(f"{field} is not a {kind}")
+    raise InvalidValue(f"{field} is not a {kind}", field)
 
 
 _DOMAIN: Final = hash_struct("EIP712Domain", {"name": DOMAIN_NAME, "version": DOMAIN_VERSION})

@@ -45,7 +45,7 @@ class OfferedLeg:
         for field in ("asset", "account"):
             chain = getattr(self, field).chain
             if chain != self.chain:
-                raise InvalidValue(f"{field} is on {chain}, but its leg is on {self.chain}")
+                raise InvalidValue(f"{field} is on {chain}, but its leg is on {self.chain}", field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,9 @@ class Offer:
         if self.a.chain == self.b.chain:
             raise InvalidValue(f"both legs are on {self.a.chain}; a swap needs two chains")
         if len(self.reference) > MAX_REFERENCE or not self.reference.isprintable():
-            raise InvalidValue(f"reference must be at most {MAX_REFERENCE} printable characters")
+            raise InvalidValue(
+                f"reference must be at most {MAX_REFERENCE} printable characters", "reference"
+            )
 
 
 @dataclass(frozen=True, slots=True)

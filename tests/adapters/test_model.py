@@ -318,3 +318,19 @@ def test_a_bound_that_is_not_whole_seconds_is_refused(field: str, value: object)
     good = {"inclusion": 1, "finality": 2, "clock": 3, "late": 4}
     with pytest.raises(InvalidValue, match=f"bound {field}"):
         Bounds(**(good | {field: value}))  # type: ignore[arg-type]
+
+
+def test_an_invalid_value_says_of_which_field_it_is() -> None:
+    for field, wrong in (
+        ("give.amount", lambda: parse_amount("x", 2, "give.amount")),
+        ("give.amount", lambda: parse_amount("1.234", 2, "give.amount")),
+        ("get.amount", lambda: check_amount(0, "get.amount")),
+        ("hashlock", lambda: check_hashlock(b"short")),
+    ):
+        with pytest.raises(InvalidValue) as caught:
+            wrong()
+        assert caught.value.field == field
+        assert str(caught.value).startswith(f"{field} ")
+    with pytest.raises(InvalidValue) as caught:
+        ChainId.parse("x")
+    assert caught.value.field is None

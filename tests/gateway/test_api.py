@@ -70,6 +70,7 @@ async def test_bad_offers_are_refused_and_change_nothing(two: Two) -> None:
         ({"deadlines": {"give": 2}}, "invalid_value", "deadlines.get"),
         ({"valid_for": 0}, "invalid_value", "valid_for"),
         ({"reference": "x" * 129}, "invalid_value", "reference"),
+        ({"reference": "line\nfeed"}, "invalid_value", "reference"),
         ({"colour": "red"}, "invalid_value", "colour"),
     ):
         answer = await alice.http.post("/v1/swaps", json=offer_body(world, **changes))
@@ -116,7 +117,10 @@ async def test_unknown_paths_and_swaps_are_problems_too(two: Two) -> None:
     refusal(await alice.http.get("/v1/nothing"), 404, "not_found")
     refusal(await alice.http.delete("/v1/swaps"), 405, "method_not_allowed")
     refusal(await alice.http.get("/v1/swaps/0x" + "01" * 32), 404, "unknown_swap")
-    refusal(await alice.http.get("/v1/swaps/nonsense"), 422, "invalid_value")
+    refusal(await alice.http.get("/v1/swaps/nonsense"), 422, "invalid_value", "id")
+    for after in ("nonsense", "0x" + "01" * 32):
+        answer = await alice.http.get("/v1/swaps", params={"after": after})
+        refusal(answer, 422, "invalid_value", "after")
     refusal(await alice.http.get("/v1/chains/gamma"), 404, "unknown_chain")
     refusal(await alice.http.post("/v1/chains/alpha/resume"), 409, "not_now")
     answer = await alice.http.get("/v1/chains/alpha/balances", params={"asset": "x"})
