@@ -4,8 +4,13 @@
 
 The trail is thinned out: near the end every block, further back ever fewer. Resuming compares it
 with the chain, from the end on, and goes back to the newest block that is still there. Pending
-events are kept whole, so that one which vanished in the meantime can be retracted; a stream that
-has more of them than MOST_PENDING retracts only the newest of them after a restart.
+events are kept whole, so that one which vanished in the meantime can be retracted.
+
+Anybody can open locks, so their number has no limit, and a cursor is stored with every fact. Of
+more than MOST_PENDING only the oldest are kept, and with them the trail ends before the first that
+is not: whoever resumes reads the blocks from there on again, and tells what they hold as pending
+once more. Only what was left out and vanished in the meantime is not retracted; whoever resumes
+asks for that with ``lookup``.
 """
 
 from __future__ import annotations
@@ -44,7 +49,8 @@ Checkpoint = tuple[int, bytes]
 @dataclass(frozen=True, slots=True)
 class Mark:
     """``final``: the height up to which events were told as final; ``trail``: blocks seen, by
-    height; ``pending``: events told and not yet final, in the chain's order."""
+    height; ``pending``: events told and not yet final, in the chain's order. There are never more
+    of them than the chain has room for between its final block and its newest."""
 
     final: int
     trail: tuple[Checkpoint, ...] = ()
@@ -63,11 +69,16 @@ def thinned(trail: Sequence[Checkpoint], every: int) -> tuple[Checkpoint, ...]:
 
 
 def write(mark: Mark) -> Cursor:
+    trail = mark.trail
+    if len(mark.pending) > MOST_PENDING:
+        # Before it is thinned out: what is thinned may have nothing left so far back.
+        left_out = mark.pending[MOST_PENDING].height
+        trail = tuple(point for point in trail if point[0] < left_out)
     packed = {
         "v": 1,
         "final": mark.final,
-        "trail": [[height, block.hex()] for height, block in thinned(mark.trail, 8)],
-        "pending": [_pack(log) for log in mark.pending[-MOST_PENDING:]],
+        "trail": [[height, block.hex()] for height, block in thinned(trail, 8)],
+        "pending": [_pack(log) for log in mark.pending[:MOST_PENDING]],
     }
     text = json.dumps(packed, separators=(",", ":")).encode()
     return Cursor(base64.urlsafe_b64encode(zlib.compress(text)).decode())

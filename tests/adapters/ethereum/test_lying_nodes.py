@@ -235,7 +235,7 @@ async def test_another_locks_terms_are_not_claimed(network: Network) -> None:
 @pytest.mark.parametrize(
     ("old", "seen"),
     [
-        (Fees(100, 90), Fees(100, 95)),
+        (Fees(80, 95), Fees(90, 20)),
         (Fees(100, 100), Fees(90, 80)),
         (Fees(80, 70), Fees(200, 150)),
     ],
