@@ -26,7 +26,7 @@ def _is_empty(transaction: dict[str, str]) -> bool:
 async def test_what_waits_is_replaced_at_a_price_that_nodes_take(
     legacy: bool, network: Network
 ) -> None:
-    settings = network.settings(legacy=legacy)
+    settings = network.settings(legacy=legacy, inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         given_up, _ = await terms_for(adapter, sender, recipient)
@@ -51,7 +51,7 @@ async def test_what_waits_is_replaced_at_a_price_that_nodes_take(
 async def test_what_was_lost_is_not_handed_in_again_and_holds_up_nobody(network: Network) -> None:
     """Node and account both lose it; a claim of another swap stands behind it."""
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             open_lock, preimage = await terms_for(adapter, recipient, sender, amount=9)
@@ -73,7 +73,7 @@ async def test_what_was_lost_is_not_handed_in_again_and_holds_up_nobody(network:
 async def test_the_mark_stays_where_the_node_takes_no_replacement(network: Network) -> None:
     """Others' submissions look after the line: they too fill its nonce, and never send it."""
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             given_up, _ = await terms_for(adapter, sender, recipient)
@@ -97,7 +97,7 @@ async def test_the_mark_stays_where_the_node_takes_no_replacement(network: Netwo
 
 
 async def test_after_a_restart_it_is_found_at_the_node(network: Network) -> None:
-    settings = network.settings()
+    settings = network.settings(inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         given_up, _ = await terms_for(adapter, sender, recipient)
@@ -112,7 +112,7 @@ async def test_after_a_restart_it_is_found_at_the_node(network: Network) -> None
 async def test_after_a_restart_it_is_found_behind_a_gap(network: Network) -> None:
     """Anvil has no txpool_contentFrom, so the edge makes its answer of what Anvil tells."""
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
 
         def with_pool(request: Request) -> Answer | None:
@@ -144,7 +144,7 @@ async def test_after_a_restart_it_is_found_behind_a_gap(network: Network) -> Non
 
 
 async def test_a_lock_in_a_block_stays_what_it_is(network: Network) -> None:
-    settings = network.settings()
+    settings = network.settings(inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         never, _ = await terms_for(adapter, sender, recipient, amount=6)
@@ -161,7 +161,7 @@ async def test_a_lock_in_a_block_stays_what_it_is(network: Network) -> None:
 async def test_who_submits_it_again_wants_it_again(network: Network) -> None:
     """One whose nonce is filled, and one that is marked only."""
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             marked, _ = await terms_for(adapter, sender, recipient, amount=6)
@@ -182,7 +182,7 @@ async def test_who_submits_it_again_wants_it_again(network: Network) -> None:
 
 
 async def test_one_that_is_not_the_first_in_line_is_replaced_at_once(network: Network) -> None:
-    settings = network.settings()
+    settings = network.settings(inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         wanted, _ = await terms_for(adapter, sender, recipient, amount=6)
@@ -199,7 +199,7 @@ async def test_one_that_is_not_the_first_in_line_is_replaced_at_once(network: Ne
 async def test_a_cap_that_leaves_no_room_fills_what_was_lost_only(network: Network) -> None:
     """No price above the cap is ever paid, not even to call something off."""
     base = int(network.rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"], 16)
-    settings = network.settings(max_fee_per_gas=base + base // 8)
+    settings = network.settings(max_fee_per_gas=base + base // 8, inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         given_up, _ = await terms_for(adapter, sender, recipient)
@@ -218,7 +218,7 @@ async def test_a_cap_that_leaves_no_room_fills_what_was_lost_only(network: Netwo
 
 
 async def test_nobody_abandons_for_another(network: Network) -> None:
-    settings = network.settings()
+    settings = network.settings(inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         terms, _ = await terms_for(adapter, sender, recipient)

@@ -32,7 +32,7 @@ async def test_the_first_in_line_is_repriced_whoever_wanted_it(
     legacy: bool, network: Network
 ) -> None:
     """Its own intent may be closed: nobody but the next in line asks for it any more."""
-    settings = network.settings(legacy=legacy)
+    settings = network.settings(legacy=legacy, inclusion=600)
     sender, recipient = (credential(settings, one) for one in network.signers[:2])
     async with opened(settings) as adapter:
         old, _ = await terms_for(adapter, sender, recipient)
@@ -70,7 +70,7 @@ async def test_a_lost_one_that_no_node_takes_back_does_not_fail_the_next(
     kind: str, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url], request_timeout=1)
+        settings = network.settings(urls=[edge.url], inclusion=600, request_timeout=3)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             lost, _ = await terms_for(adapter, sender, recipient)
@@ -94,7 +94,7 @@ async def test_a_lost_one_that_no_node_takes_back_does_not_fail_the_next(
 @pytest.mark.parametrize("own", [True, False], ids=["its own submission", "another's"])
 async def test_a_lost_one_is_taken_back_at_a_higher_price(own: bool, network: Network) -> None:
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             lost, _ = await terms_for(adapter, sender, recipient)
@@ -113,7 +113,7 @@ async def test_a_lost_one_is_taken_back_at_a_higher_price(own: bool, network: Ne
 async def test_its_own_submission_says_that_it_was_not_taken_back(network: Network) -> None:
     """What is let pass for another's transaction is not hidden from the one who asks for it."""
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             lost, _ = await terms_for(adapter, sender, recipient)
@@ -127,7 +127,7 @@ async def test_its_own_submission_says_that_it_was_not_taken_back(network: Netwo
 
 async def test_the_nonce_of_one_that_is_refused_for_good_is_used_next(network: Network) -> None:
     async with edge_before(network.url) as edge:
-        settings = network.settings(urls=[edge.url])
+        settings = network.settings(urls=[edge.url], inclusion=600)
         sender, recipient = (credential(settings, one) for one in network.signers[:2])
         async with opened(settings) as adapter:
             lost, _ = await terms_for(adapter, sender, recipient)

@@ -168,7 +168,7 @@ async def test_a_claim_shows_its_preimage_to_nobody_before_it_must(
 
     async with opened(settings) as adapter:
         head = await adapter.head()
-        terms, preimage = await terms_for(adapter, sender, recipient, deadline=head.time + 50)
+        terms, preimage = await terms_for(adapter, sender, recipient, deadline=head.time + 5_000)
         lock_id = adapter.lock_id(terms)
         monkeypatch.setattr(Submitter, "_gas", told)
         with pytest.raises(Rejected) as caught:
