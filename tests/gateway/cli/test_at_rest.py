@@ -51,17 +51,6 @@ async def test_help_loads_nothing_heavy() -> None:
     assert await process.wait() == 0
 
 
-async def test_a_client_loads_neither_server_nor_adapters() -> None:
-    code = (
-        "import sys\n"
-        "import gateway.client, gateway.settings\n"
-        "heavy = ['fastapi', 'uvicorn', 'web3', 'grpc', 'eth_keys', 'relayers.engine']\n"
-        "sys.exit(', '.join(name for name in heavy if name in sys.modules) or 0)"
-    )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
-    assert await process.wait() == 0
-
-
 async def test_no_configuration(tmp_path: Path) -> None:
     message = await refused("swap", "list", cwd=tmp_path)
     assert "gateway.yaml" in message
