@@ -27,7 +27,9 @@ _COMMANDS: Final = """\
 A command that fails says so in one sentence on standard error, with exit status 1, or 2 where it
 was not understood. With `--json` it prints one JSON object on one line of standard output instead,
 after whatever it printed before: `ok` (false), `code`, `detail`, `problems` (a sentence each) and,
-where the gateway blames one, `field`. A gateway's refusal has its code of the list above.
+where the gateway blames one, `field`. A gateway's refusal has its code of the list above. What
+`isthmus doctor` and `isthmus devnet status` find wrong is no failure but their answer, with exit
+status 1.
 
 `isthmus gateway run --json` and `isthmus watchtower run --json` print one line of JSON once they
 serve, with `ok` (true), who they are and where, and then nothing more but such a failure.

@@ -58,11 +58,18 @@ def up(
             )
         # The configurations in the folder name these ports, and gateways may run with them.
         base = ports or int(before["ports"])
+    if folder.exists() and not folder.is_dir():
+        raise Failed(f"--dir: {folder} is not a folder")
     environment = Environment(folder, Plan(ledgers=names), die_with_us=False)
     if any(environment.processes.alive(name) for name in environment.processes.names()):
         raise Failed(f"the network in {folder} is up already: see isthmus devnet status")
     needed = environment.ports_needed
-    environment.prepare(claim(base, needed) if base is not None else find(PORTS, needed))
+    taken = claim(base, needed) if base is not None else find(PORTS, needed)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failed(f"--dir: {folder} cannot be made: {error.strerror}") from error
+    environment.prepare(taken)
     try:
         run(_up(environment))
     except BaseException:

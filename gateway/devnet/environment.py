@@ -127,7 +127,7 @@ def recorded(folder: Path) -> Mapping[str, Any]:
     """What was prepared in a folder. Raises NotPrepared."""
     try:
         record: Mapping[str, Any] = json.loads((folder / "devnet.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotPrepared(
             f"there is no development network in {folder}: start one with isthmus devnet up"
         ) from None

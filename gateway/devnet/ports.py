@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 HOST = "127.0.0.1"
+LAST = 65_535
 
 
 class PortsTaken(Exception):
@@ -28,6 +29,8 @@ def is_free(port: int) -> bool:
 
 def claim(base: int, count: int) -> Iterator[int]:
     """The ports base, base + 1, …; all must be free. Raises PortsTaken."""
+    if not 1 <= base <= LAST + 1 - count:
+        raise PortsTaken(f"--ports {base}: it takes {count} ports from there on, up to {LAST}")
     for port in range(base, base + count):
         if not is_free(port):
             raise PortsTaken(

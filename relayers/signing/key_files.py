@@ -145,9 +145,14 @@ def _write(
         iv=random_bytes(16),
         cost=cost,
     )
-    draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(
+            f"key file {path} cannot be written: {path.parent} cannot be made: {error.strerror}"
+        ) from None
+    draft = path.with_name(f".{path.name}.new")
+    try:
         draft.unlink(missing_ok=True)
         handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "wb") as file:

@@ -141,6 +141,28 @@ def test_what_no_request_can_be_made_of(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("key", "new", "file/key.json", "--passphrase", "env:T"), "file/key.json cannot be"),
+        (("devnet", "up", "--dir", "file", "--ledgers", "native"), "--dir: file is not a folder"),
+        (("devnet", "up", "--dir", "file/x", "--ledgers", "native"), "--dir: file/x cannot be"),
+        (("devnet", "up", "--dir", "new", "--ledgers", "native", "--ports", "-5"), "--ports -5"),
+        (("devnet", "up", "--dir", "new", "--ledgers", "native", "--ports", "65530"), "up to 65"),
+        (("devnet", "status", "--dir", "file"), "no development network in file"),
+        (("swap", "list", "-c", "."), "cannot be read"),
+    ],
+)
+def test_what_no_file_or_port_can_be(
+    command: Callable[..., Outcome], tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "file").write_text("a file where a folder was meant")
+    told = command(*arguments)
+    assert (told.status, told.out, told.err.count("\n")) == (1, "", 1)
+    assert words in told.err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "code"),
     [
         (("swap", "list", *NOWHERE), 1, "gateway_unreachable"),
