@@ -360,7 +360,8 @@ class TowerRoot(Section):
     )
     serves: tuple[str, ...] = Field(
         default=(),
-        description="CAIP-10 accounts whose locks it looks after. Default: everybody's.",
+        description="CAIP-10 accounts whose locks it looks after: it claims those that one of them "
+        "sends or gets, and refunds only those that one of them sent. Default: everybody's.",
     )
     state: Path = Field(description="The file in which it keeps how far it has read.")
     patience: int = Field(
