@@ -21,6 +21,7 @@ from adapters.model import (
     AccountId,
     AssetId,
     Claim,
+    Collect,
     Cursor,
     Lock,
     LockClaimed,
@@ -106,11 +107,14 @@ def new_preimage() -> Preimage:
 
 
 async def _told(
-    adapter: Adapter, event: LockEvent, notices: AsyncIterator[Notice] | None = None
+    adapter: Adapter,
+    event: LockEvent,
+    notices: AsyncIterator[Notice] | None = None,
+    stage: Stage = Stage.FINAL,
 ) -> None:
-    """Returns when the stream (a new one, unless given) tells an event as final."""
+    """Returns when the stream (a new one, unless given) tells an event, as final unless said."""
     async for notice in notices or adapter.events(None):
-        told = [seen.event for seen in notice.observations if seen.stage is Stage.FINAL]
+        told = [seen.event for seen in notice.observations if seen.stage is stage]
         if event in told:
             return
 
@@ -407,7 +411,10 @@ async def test_the_other_organisations_gateway_sees_the_claim(
         before = await other.balance(terms.recipient, terms.asset)
         await _told(other, LockOpened(lock_id, terms))
         await one.submit(Claim(lock_id, preimage), credential_of(network, 3, "User3"))
-        await _told(other, LockClaimed(lock_id, terms.hashlock, preimage))
+        claimed = LockClaimed(lock_id, terms.hashlock, preimage)
+        await _told(other, claimed, stage=Stage.PENDING)
+        await one.submit(Collect(lock_id), credential_of(network, 3, "User3"))
+        await _told(other, claimed)
         assert await other.balance(terms.recipient, terms.asset) == before + terms.amount
 
 
