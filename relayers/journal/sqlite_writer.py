@@ -225,7 +225,7 @@ class SqliteWriter:
             request.result = request.work(self)
         except sqlite3.OperationalError:
             raise
-        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+        except Exception as error:
             if _is_damage(error):
                 raise
             self.connection.execute("ROLLBACK TO request")
