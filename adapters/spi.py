@@ -172,6 +172,12 @@ class Adapter(Protocol):
         or its time moves. A cursor on a vanished fork is noticed by its hash and rewound. After a
         notice with a violation the stream goes on. Raises Unavailable when the node fails; the
         caller resumes with the newest cursor that it has stored.
+
+        Where there is much to read, it reads stretch by stretch and yields a notice for each: that
+        is progress, though the events are old. A caller may break off (cancel) a stream in which
+        nothing has come for the profile's ``stale_after``. So a stretch should be read well within
+        that time, and of one that was broken off the next stream should ask for less at a time
+        (``adapters/stretch.py`` keeps count).
         """
 
     def lock_id(self, terms: LockTerms) -> LockId:

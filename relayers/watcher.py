@@ -3,6 +3,11 @@
 It resumes from the cursor that was stored with the last facts, so that nothing is missed; what is
 told twice has the same fact id and is taken in once. When the node fails it connects again, with
 bounded waits, for as long as it runs; ``state`` says how it stands.
+
+Silence is what a stream shows in which nothing comes, not even of older blocks. The chain is then
+stale after the profile's ``stale_after``, whatever the stream may yet be reading, and the stream is
+broken off: it may hang. But it may also have been reading what takes long, and to be broken off at
+the same place again would keep the watcher from ever catching up. So the next one is given longer.
 """
 
 from __future__ import annotations
@@ -43,6 +48,9 @@ _log = logging.getLogger(__name__)
 _CURSOR_EVERY = 30
 """Seconds after which a cursor is stored though no event came: some blocks are then read again
 after a restart, and in return a quiet chain does not write to the disk with every block."""
+
+_MOST_PATIENCE = 8
+"""Times ``stale_after`` that a stream may be silent, where those before it were silent too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,10 @@ class Watcher:
         self._chain = adapter.profile.chain
         self._name = adapter.profile.name
         self._cursor_stored = float("-inf")
+        self._patience = 1
+        """Times ``stale_after``, at present."""
+        self._prompt_since = float("-inf")
+        """Since when every notice has come within ``stale_after``."""
         self._state = WatcherState()
 
     @property
@@ -108,6 +120,7 @@ class Watcher:
         """Runs until cancelled. Raises Fatal where the listener can take nothing in any more."""
         cursor = await self._listener.cursor(self._chain)
         while True:
+            self._prompt_since = self._clock()
             try:
                 async with aclosing(_stream(self._adapter, cursor)) as notices:
                     first = True
@@ -128,16 +141,39 @@ class Watcher:
             await asyncio.sleep(self._backoff.pause(self._state.failures))
 
     async def _next(self, notices: AsyncGenerator[Notice]) -> Notice:
-        silence = self._adapter.profile.stale_after
+        # In a second more the newest head is stale for sure, whose age is told in whole seconds.
+        limit = self._adapter.profile.stale_after + 1
+        coming = asyncio.ensure_future(anext(notices))
         try:
-            async with asyncio.timeout(silence):
-                return await anext(notices)
-        except TimeoutError:
-            raise Unavailable(
-                f"{self._name}: the node has shown no new head for {silence} s"
-            ) from None
+            for silent in range(self._patience):
+                if silent:
+                    await self._mark_silent()
+                await asyncio.wait({coming}, timeout=limit)
+                if coming.done():
+                    self._learn(prompt=not silent)
+                    return coming.result()
+            silence = self._patience * limit
+            self._patience = min(_MOST_PATIENCE, 2 * self._patience)
+            raise Unavailable(f"{self._name}: the node has shown no new head for {silence} s")
         except StopAsyncIteration:
             raise Unavailable(f"{self._name}: the node ended the stream of events") from None
+        finally:
+            if not coming.done():
+                coming.cancel()
+                # A stream cannot be closed while it is still at its next notice.
+                await asyncio.wait({coming})
+                if not coming.cancelled():
+                    coming.exception()
+
+    def _learn(self, *, prompt: bool) -> None:
+        """Patience ends once notices have come promptly for longer than it lasts: the first ones
+        of a stream may be prompt where those after it take long."""
+        if not prompt:
+            self._prompt_since = self._clock()
+        elif (
+            self._clock() - self._prompt_since > self._patience * self._adapter.profile.stale_after
+        ):
+            self._patience = 1
 
     async def _take(self, notice: Notice) -> None:
         head = notice.head
@@ -189,6 +225,9 @@ class Watcher:
             error=error,
             since=self._state.since if self._state.since is not None else self._clock(),
         )
+        await self._mark_silent()
+
+    async def _mark_silent(self) -> None:
         head = self._state.head
         await self._mark_stale(head is None or self._is_old(head))
 

@@ -46,6 +46,7 @@ from adapters.model import (
     Transaction,
 )
 from adapters.spi import Credential, Finding, Unavailable
+from adapters.stretch import Stretch
 
 T = TypeVar("T")
 
@@ -80,9 +81,10 @@ class EthereumAdapter:
         self._contract = LockContract(self._ids)
         self._profile = profile_of(name, settings, self._ids)
         self._heads = Heads(self._ids.chain, settings.final_by)
-        self._records = LockRecords(
-            self._contract, self._heads, self._log_reader(), settings.deployed_at
-        )
+        # One for all: what one stream has learnt of its nodes, the next must not learn again.
+        stretch = Stretch(settings.log_range, self._profile.stale_after / 4)
+        self._logs = LogReader(self._contract, stretch)
+        self._records = LockRecords(self._contract, self._heads, self._logs, settings.deployed_at)
         self._submitter = Submitter(self._profile, settings, rpc, self._contract, self._records)
         self._assets: dict[AssetId, Asset] = {}
 
@@ -92,9 +94,6 @@ class EthereumAdapter:
     @property
     def profile(self) -> ChainProfile:
         return self._profile
-
-    def _log_reader(self) -> LogReader:
-        return LogReader(self._contract, self._settings.log_range)
 
     async def _run(self, operation: Callable[[Node], Awaitable[T]]) -> T:
         try:
@@ -115,7 +114,7 @@ class EthereumAdapter:
     async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
         mark = cursors.read(cursor, self._ids) if cursor is not None else None
         follower = Follower(
-            self._ids.chain, self._heads, self._log_reader(), self._settings.deployed_at, mark
+            self._ids.chain, self._heads, self._logs, self._settings.deployed_at, mark
         )
         while True:
             notice = await self._run(follower.step)

@@ -70,9 +70,11 @@ class Follower:
         # After a violation, what was final and is no more is read anew.
         final_before = min(mark.final, base.height) if base.violation is not None else mark.final
         first = base.height + 1
-        last = min(head.height, base.height + self._logs.range)
-        seen_blocks = await self._blocks(node, tip, base, last)
-        fresh = await self._read(node, first, last, seen_blocks)
+        stretch = self._logs.stretch
+        last = min(head.height, base.height + stretch.blocks)
+        with stretch.reading(last - base.height):
+            seen_blocks = await self._blocks(node, tip, base, last)
+            fresh = await self._read(node, first, last, seen_blocks)
         final_now = max(final_before, min(head.final_height, last))
         observations = self._compare(mark, base, fresh, last, head.height, final_before, final_now)
         kept = [log for log in mark.pending if log.height <= base.height or log.height > last]

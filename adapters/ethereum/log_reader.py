@@ -2,6 +2,7 @@
 
 Nodes limit a range, the number of results, or the time of a query, each in words of its own. So a
 refusal of any kind halves the range; a range of one block that is refused is a failure of the node.
+It grows again as the event streams read on (``Stretch``).
 """
 
 from __future__ import annotations
@@ -21,20 +22,15 @@ from adapters.ethereum.node_errors import NodeFailed, NodeRefused
 from adapters.ethereum.quantities import items, to_hex
 from adapters.ethereum.rpc import Node
 from adapters.model import LockId
+from adapters.stretch import Stretch
 
 
 class LogReader:
-    """Reads a contract's logs; remembers how long a range its nodes bear."""
+    """Reads a contract's logs. ``stretch``: how long a range its nodes bear, as it stands."""
 
-    def __init__(self, contract: LockContract, longest: int) -> None:
+    def __init__(self, contract: LockContract, stretch: Stretch) -> None:
         self._contract = contract
-        self._longest = longest
-        self._range = longest
-
-    @property
-    def range(self) -> int:
-        """The number of blocks that is asked for at a time, as it stands."""
-        return self._range
+        self.stretch = stretch
 
     async def between(
         self, node: Node, first: int, last: int, lock_id: LockId | None = None
@@ -44,7 +40,7 @@ class LogReader:
         found: list[LockLog] = []
         start = first
         while start <= last:
-            end = min(last, start + self._range - 1)
+            end = min(last, start + self.stretch.blocks - 1)
             where = {"fromBlock": to_hex(start), "toBlock": to_hex(end)}
             try:
                 logs = await self._query(node, where, lock_id)
@@ -66,7 +62,6 @@ class LogReader:
                     raise NodeFailed("answered a log of another lock than was asked for")
             found += logs
             start = end + 1
-            self._range = min(self._longest, self._range * 2)
         return sorted(found, key=lambda log: (log.height, log.index))
 
     async def of_block(self, node: Node, block_hash: bytes) -> list[LockLog]:
@@ -82,7 +77,7 @@ class LogReader:
     def _shrink(self, start: int, end: int, why: str) -> None:
         if start == end:
             raise NodeFailed(f"does not give the logs of block {start}: {why}")
-        self._range = max(1, (end - start + 1) // 2)
+        self.stretch.too_long(end - start + 1)
 
     async def _query(
         self, node: Node, where: dict[str, Any], lock_id: LockId | None

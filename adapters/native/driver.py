@@ -77,7 +77,7 @@ from adapters.native.identity import verify_node
 from adapters.native.names import account_bytes, account_name, asset_name, asset_symbol
 from adapters.native.rpc_client import Implausible, Node, Parse, RpcClient, RpcFailure
 from adapters.native.settings import NativeSettings
-from adapters.native.stream import EventStream, Place
+from adapters.native.stream import LONGEST_STRETCH, EventStream, Place
 from adapters.native.submitter import Submitter
 from adapters.native.wakeups import Wakeups
 from adapters.spi import (
@@ -89,6 +89,7 @@ from adapters.spi import (
     Scheme,
     Unavailable,
 )
+from adapters.stretch import Stretch
 
 T = TypeVar("T")
 
@@ -111,7 +112,6 @@ class NativeAdapter:
         self._client = RpcClient(self._label, settings.urls, settings.request_timeout, http)
         self._client.verify = self._verify
         self._submitter = Submitter(self._label, self._client, self._query)
-        self._stream = EventStream(chain, self._client, self.head)
         self._genesis = b""
         self._highest = 0
         self._profile = ChainProfile(
@@ -125,6 +125,8 @@ class NativeAdapter:
             stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
             fee_asset=None,
         )
+        stretch = Stretch(LONGEST_STRETCH, self._profile.stale_after / 4)
+        self._stream = EventStream(chain, self._client, self.head, stretch)
 
     async def start(self) -> None:
         """Checks chain id, application and assets. Raises Misconfigured, Unavailable."""

@@ -26,9 +26,10 @@ from adapters.native.cometbft.block import int64
 from adapters.native.rpc_client import Implausible, RpcClient, RpcFailure
 from adapters.native.wakeups import Wakeups
 from adapters.spi import Misconfigured, Unavailable
+from adapters.stretch import Stretch
 
-_BATCH = 20
-"""CometBFT's own limit on the headers of one answer."""
+LONGEST_STRETCH = 20
+"""Blocks at a time: CometBFT's own limit on the headers of one answer."""
 
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,18}):([0-9a-f]{64}):(0|[1-9][0-9]{0,9})")
 
@@ -60,11 +61,16 @@ BEGINNING = Place(0, bytes(32))
 
 class EventStream:
     def __init__(
-        self, chain: ChainId, client: RpcClient, head: Callable[[], Awaitable[Head]]
+        self,
+        chain: ChainId,
+        client: RpcClient,
+        head: Callable[[], Awaitable[Head]],
+        stretch: Stretch,
     ) -> None:
         self._chain = chain
         self._client = client
         self._head = head
+        self._stretch = stretch
 
     async def notices(self, place: Place, wakeups: Wakeups) -> AsyncIterator[Notice]:
         """Endless. Raises Unavailable, Misconfigured."""
@@ -84,11 +90,14 @@ class EventStream:
                     place = BEGINNING
                     yield Notice(head, (), place.cursor(), violation)
                 while place.height < head.height:
-                    metas = await self._metas(place, head)
-                    first = metas[0].header.last_block_id.hash
-                    if place != BEGINNING and first != place.hash:
-                        break  # the fork came in between; the next round says so
-                    place, observations = await self._observe(metas)
+                    with self._stretch.reading(
+                        min(self._stretch.blocks, head.height - place.height)
+                    ):
+                        metas = await self._metas(place, head)
+                        first = metas[0].header.last_block_id.hash
+                        if place != BEGINNING and first != place.hash:
+                            break  # the fork came in between; the next round says so
+                        place, observations = await self._observe(metas)
                     shown = head
                     yield Notice(head, observations, place.cursor())
                 if shown is None:
@@ -110,7 +119,7 @@ class EventStream:
         first = place.height + 1
         if place == BEGINNING:
             first = await self._earliest()
-        metas = await self._read_metas(first, min(first + _BATCH - 1, head.height))
+        metas = await self._read_metas(first, min(first + self._stretch.blocks - 1, head.height))
         if place == BEGINNING and metas[0].header.last_block_id.hash:
             raise Misconfigured(
                 f"{self._chain}: the node keeps blocks only from height {first} on; events from "

@@ -24,7 +24,7 @@ from adapters.spi import (
 )
 from tests.adapters.native.bench import at, drained, final, fresh, opened
 from tests.adapters.native.chain_fixture import BOB
-from tests.adapters.native.faulty_node import FaultyNode
+from tests.adapters.native.faulty_node import HANG, FaultyNode, faulty_node
 from tests.adapters.native.network import Network
 
 
@@ -100,5 +100,46 @@ async def test_websocket_wakes_the_stream(tmp_path: Path) -> None:
                 while len(heights) < 10:
                     heights.add((await anext(stream)).head.height)
             await stream.aclose()  # type: ignore[attr-defined]
+    finally:
+        network.stop()
+
+
+async def test_a_stream_that_is_broken_off_gets_further_the_next_time(tmp_path: Path) -> None:
+    """A node that is silent where more than three headers are asked for at a time: whoever reads
+    the stream gives up before the driver does."""
+    network = Network(tmp_path, interval=0.05)
+    await asyncio.to_thread(network.start)
+    silent = asyncio.Event()
+
+    def slow(method: str, answer: Any) -> Any:
+        if method == "blockchain" and len(answer["result"]["block_metas"]) > 3:
+            silent.set()
+            return HANG
+        return answer
+
+    try:
+        async with faulty_node(network.settings().urls[0]) as node:
+            settings = network.settings(urls=[node.url], request_timeout=120, poll_interval=0.05)
+            async with plugin.open("native", settings) as adapter:
+                async with aclosing(adapter.events(None)) as stream:
+                    async for notice in stream:
+                        if notice.head.height >= 40:
+                            break
+                node.twist = slow
+                for _ in range(10):
+                    silent.clear()
+                    async with aclosing(adapter.events(None)) as stream:
+                        reading = asyncio.ensure_future(anext(stream))
+                        waiting = asyncio.create_task(silent.wait())
+                        await asyncio.wait(
+                            {reading, waiting}, timeout=120, return_when=asyncio.FIRST_COMPLETED
+                        )
+                        done = reading.done()
+                        for task in (reading, waiting):
+                            task.cancel()
+                        await asyncio.gather(reading, waiting, return_exceptions=True)
+                    if done:
+                        break
+                assert done
     finally:
         network.stop()
