@@ -19,6 +19,7 @@ from adapters.model import (
     Head,
     InvalidValue,
     Lock,
+    LockRecord,
     LockState,
     Refund,
 )
@@ -33,6 +34,7 @@ from adapters.spi import (
 )
 from relayers.clock import Clock
 from relayers.engine import Engine, Outcome
+from relayers.lock_news import lock_news
 from relayers.protocol import timelocks
 from relayers.protocol.facts import FactBody, Refused, RevealBegun
 from relayers.protocol.intents import (
@@ -42,6 +44,7 @@ from relayers.protocol.intents import (
     SubmitClaim,
     SubmitLock,
     SubmitRefund,
+    swap_of,
 )
 from relayers.protocol.state import Phase
 from relayers.signing.swap_key import SwapKey
@@ -57,7 +60,8 @@ class Pause:
     trouble: str | None = None
 
 
-Tell = Callable[[Intent, FactBody], Awaitable[Outcome]]
+Tell = Callable[[str, FactBody], Awaitable[Outcome]]
+"""Puts what came of the intent with this id to the engine."""
 
 _WAITING_REFUSALS = frozenset(
     {
@@ -96,6 +100,7 @@ class ChainErrands:
         record = await adapter.lookup(intent.lock_id)
         if record.state is not LockState.ABSENT:
             self._maybe_sent.discard(intent.id)
+            await self._show(intent, adapter, record)
             return _watch(adapter)
         head = await self._fresh_head(adapter)
         if self._clock() - head.time > adapter.profile.stale_after:
@@ -112,7 +117,7 @@ class ChainErrands:
                 if await adapter.abandon(intent.terms, credential):
                     self._maybe_sent.discard(intent.id)
                 return Pause(bounds.inclusion + 1)
-            await self._tell(intent, Refused(intent.id, False, refusal))
+            await self._tell(intent.id, Refused(intent.id, False, refusal))
             return _watch(adapter)
         if stale is not None:
             return Pause(trouble=stale)
@@ -123,12 +128,12 @@ class ChainErrands:
                 # An earlier try of ours, on its way or there: the next look tells.
                 self._maybe_sent.add(intent.id)
                 return Pause(bounds.inclusion + 1)
-            await self._tell(intent, Refused(intent.id, True, str(error)))
+            await self._tell(intent.id, Refused(intent.id, True, str(error)))
             return _watch(adapter)
         except (Misconfigured, InvalidValue) as error:
             if intent.id in self._maybe_sent:
                 return Pause(trouble=str(error))
-            await self._tell(intent, Refused(intent.id, False, str(error)))
+            await self._tell(intent.id, Refused(intent.id, False, str(error)))
             return _watch(adapter)
         except Unknown as error:
             self._maybe_sent.add(intent.id)
@@ -161,6 +166,8 @@ class ChainErrands:
     async def claim(self, intent: SubmitClaim, adapter: Adapter, credential: Credential) -> Pause:
         bounds = adapter.profile.bounds
         record = await adapter.lookup(intent.lock_id)
+        if record.state is not LockState.ABSENT:
+            await self._show(intent, adapter, record)
         if record.owed:
             return await self._collect(intent, adapter, credential)
         if record.state is not LockState.OPEN or record.terms is None:
@@ -194,7 +201,7 @@ class ChainErrands:
             # The chain would refuse; trying would only show the secret to who may not know it yet.
             return _watch(adapter)
         if public is None:
-            outcome = await self._tell(intent, RevealBegun(intent.lock_id))
+            outcome = await self._tell(intent.id, RevealBegun(intent.lock_id))
             if outcome.state is None or outcome.state.phase is not Phase.REVEALING:
                 return Pause(trouble=outcome.detail or "the reveal may not begin now")
         return await self._settle(
@@ -221,12 +228,15 @@ class ChainErrands:
 
     async def refund(self, intent: SubmitRefund, adapter: Adapter, credential: Credential) -> Pause:
         bounds = adapter.profile.bounds
+        # Before the look-up: what is not there then, though its deadline had come, never will be.
+        head = await self._fresh_head(adapter)
         record = await adapter.lookup(intent.lock_id)
+        if record.state is not LockState.ABSENT or head.time >= intent.deadline:
+            await self._show(intent, adapter, record)
         if record.owed:
             return await self._collect(intent, adapter, credential)
         if record.state is not LockState.OPEN:
             return _watch(adapter)
-        head = await self._fresh_head(adapter)
         if head.time < intent.deadline:
             wait = intent.deadline - head.time
             return Pause(max(1, min(wait, 60)), until=(intent.chain, intent.deadline))
@@ -234,7 +244,15 @@ class ChainErrands:
             intent, Refund(intent.lock_id), adapter, credential, bounds.inclusion
         )
 
-    # --- both --------------------------------------------------------------------------------
+    # --- all -----------------------------------------------------------------------------------
+
+    async def _show(self, intent: Intent, adapter: Adapter, record: LockRecord) -> None:
+        """Tells the engine what the chain said of a lock: the stream of events may lag, and a
+        preimage that is there for the asking is not to be waited for."""
+        chain = adapter.profile.chain
+        news = lock_news(self._engine, swap_of(intent.id), chain, record)
+        if news is not None:
+            await self._tell(intent.id, news)
 
     async def _collect(
         self, intent: SubmitClaim | SubmitRefund, adapter: Adapter, credential: Credential
@@ -272,7 +290,7 @@ class ChainErrands:
         is given); it alerts, and we go on."""
         about = (intent.id, subject or reason)
         if about not in self._complained:
-            await self._tell(intent, Refused(intent.id, by_chain, reason))
+            await self._tell(intent.id, Refused(intent.id, by_chain, reason))
             self._complained.add(about)
 
     async def _fresh_head(self, adapter: Adapter) -> Head:

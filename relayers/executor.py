@@ -22,12 +22,13 @@ from typing import Protocol, assert_never
 
 from adapters.model import AccountId, ChainId, Hashlock, LockId
 from adapters.spi import AdapterError, Rejected, Unavailable
-from relayers.abandonment import Abandonment, GivenUpLock, given_up
+from relayers.abandonment import Abandonment, GivenUpLock, Look, given_up
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause
 from relayers.clock import Clock
 from relayers.engine import Engine, Outcome
 from relayers.fatal import Fatal
+from relayers.lock_news import lock_news
 from relayers.post import Post
 from relayers.protocol.facts import Delivered, FactBody, Refused
 from relayers.protocol.intents import (
@@ -40,6 +41,7 @@ from relayers.protocol.intents import (
     SubmitLock,
     SubmitRefund,
     intent_id,
+    swap_of,
 )
 from relayers.quarantine import Quarantined
 from relayers.signer_turns import SignerTurns, Urgency
@@ -151,7 +153,7 @@ class Executor:
             task.cancel()
         self._tries.pop(intent, None)
         self._errands.forget(intent)
-        key = _key_of(intent)
+        key = swap_of(intent)
         if intent == intent_id(key, Kind.LOCK):
             self._give_up(key, after=task)
 
@@ -176,6 +178,7 @@ class Executor:
 
     async def _abandon(self, abandonment: Abandonment, after: asyncio.Task[None] | None) -> None:
         lock, failures = abandonment.lock, 0
+        pause: float | None
         if after is not None:
             await asyncio.wait([after])
         while not self._out_of_date(lock):
@@ -183,8 +186,11 @@ class Executor:
                 post = self._post(lock.terms.chain)
                 turns = self._signers[post.credential.account]
                 async with turns.turn(Urgency(1, lock.terms.deadline)):
-                    pause = await abandonment.look(post.adapter, post.credential)
-            except AdapterError as error:
+                    look = await abandonment.look(post.adapter, post.credential)
+                await self._take_in(lock, look)
+            except Fatal:
+                raise
+            except (AdapterError, Quarantined) as error:
                 failures += 1
                 pause = self._backoff.pause(failures)
                 _log.warning(
@@ -197,11 +203,21 @@ class Executor:
                 pause = self._backoff.pause(failures)
                 _log.warning("%s in abandoning %s", type(error).__name__, lock.lock_id.hex())
             else:
-                failures = 0
+                failures, pause = 0, look.pause
             if pause is None:
                 break
             await asyncio.sleep(pause)
         self._abandoning.pop(lock.lock_id, None)
+
+    async def _take_in(self, lock: GivenUpLock, look: Look) -> None:
+        """What the chain said of a lock that was given up: where it came all the same, it is taken
+        back, whether or not the stream of events ever shows it."""
+        if look.record is None:
+            return
+        key = lock.terms.hashlock
+        news = lock_news(self._engine, key, lock.terms.chain, look.record)
+        if news is not None:
+            await self._put(intent_id(key, Kind.LOCK), news)
 
     # --- one intent --------------------------------------------------------------------------
 
@@ -293,22 +309,16 @@ class Executor:
         try:
             await self._messenger.send(message)
         except Rejected as error:
-            await self._put(message, Refused(message.id, False, str(error)))
+            await self._put(message.id, Refused(message.id, False, str(error)))
         else:
-            await self._put(message, Delivered(message.id))
+            await self._put(message.id, Delivered(message.id))
         # The engine closes it; what it keeps open after that is sent again, slowly.
         return Pause(self._backoff.most)
 
-    async def _put(self, intent: Intent, body: FactBody) -> Outcome:
-        """Tells the engine. Each telling is a fact of its own."""
-        key = _key_of(intent.id)
-        ident = f"{intent.id}/{type(body).__name__}/{self._clock()}/{next(self._numbers)}"
-        return await self._engine.put(key, body, ident)
-
-
-def _key_of(intent: str) -> Hashlock:
-    """The swap's key, which an intent's id begins with."""
-    return Hashlock(bytes.fromhex(intent.partition(":")[0]))
+    async def _put(self, intent: str, body: FactBody) -> Outcome:
+        """Tells the engine what came of an intent. Each telling is a fact of its own."""
+        ident = f"{intent}/{type(body).__name__}/{self._clock()}/{next(self._numbers)}"
+        return await self._engine.put(swap_of(intent), body, ident)
 
 
 def _chain_of(intent: Intent) -> ChainId | None:

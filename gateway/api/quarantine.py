@@ -29,6 +29,7 @@ from relayers.protocol.facts import (
     DeclineReceived,
     Delivered,
     FactBody,
+    LookedUp,
     Observed,
     OfferAccepted,
     OfferDeclined,
@@ -174,6 +175,8 @@ def _told(body: FactBody | Unreadable) -> tuple[str, str]:
                 f"({observation.stage}), block {position.height}, transaction "
                 f"{position.transaction}"
             )
+        case LookedUp(chain, lock_id, state):
+            return "looked_up", f"{chain} says, when asked, that lock 0x{lock_id.hex()} is {state}"
         case RevealBegun(lock_id):
             return "reveal_begun", f"the claim of lock 0x{lock_id.hex()} is about to begin"
         case Refused(intent, by_chain, _):

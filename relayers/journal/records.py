@@ -51,6 +51,7 @@ _FACT_KINDS: dict[str, type[FactBody]] = {
     "acceptance_received": facts.AcceptanceReceived,
     "decline_received": facts.DeclineReceived,
     "observed": facts.Observed,
+    "looked_up": facts.LookedUp,
     "reveal_begun": facts.RevealBegun,
     "refused": facts.Refused,
     "delivered": facts.Delivered,

@@ -97,9 +97,16 @@ def decide(policy: Policy, offer: Offer, given: Mapping[AssetId, int], at: int) 
     return Decision(not reasons, tuple(reasons))
 
 
-_GAVE_NOTHING = frozenset(
-    {Phase.RECEIVED, Phase.DECLINED, Phase.EXPIRED, Phase.FAILED, Phase.REFUNDED}
-)
+_GAVE_NOTHING = frozenset({Phase.RECEIVED, Phase.DECLINED, Phase.EXPIRED, Phase.REFUNDED})
+
+
+def _gave_nothing(swap: Swap) -> bool:
+    """Nothing of ours is locked, nor can be any more. A swap that failed may have left a lock on
+    its way: it counts until the chain, asked after the deadline, says that it is not there."""
+    if swap.phase is Phase.FAILED:
+        never_asked = swap.asked_at(Kind.LOCK) is None
+        return never_asked or (swap.own is not None and swap.own.missed)
+    return swap.phase in _GAVE_NOTHING
 
 
 def given_within_day(swaps: Iterable[Swap], peer: bytes, at: int) -> Mapping[AssetId, int]:
@@ -114,7 +121,7 @@ def given_within_day(swaps: Iterable[Swap], peer: bytes, at: int) -> Mapping[Ass
         if (
             swap.role is Role.RESPONDER
             and swap.offer.initiator == peer
-            and swap.phase not in _GAVE_NOTHING
+            and not _gave_nothing(swap)
             and ((locked := swap.asked_at(Kind.LOCK)) is None or locked > at - DAY)
         ):
             leg = swap.offer.b

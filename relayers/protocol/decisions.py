@@ -81,6 +81,7 @@ def _look(work: Work, leg: Leg) -> Leg:
 
 
 _GIVEN_UP = frozenset({Phase.FAILED, Phase.EXPIRED, Phase.DECLINED})
+_NOTHING_LOCKED = frozenset({Phase.OFFERED, Phase.RECEIVED, Phase.ACCEPTED})
 
 
 def own_lock(work: Work, own: Leg, their: Leg) -> Work:
@@ -97,6 +98,11 @@ def own_lock(work: Work, own: Leg, their: Leg) -> Work:
             # A settlement that is only pending may vanish; the executor asks the chain before it
             # sends anything.
             work = work.ask(Kind.REFUND)
+    elif own.absent:
+        work = work.close(Kind.REFUND)
+    elif own.expired and work.state.phase not in _NOTHING_LOCKED and not work.state.ended:
+        # Not seen is not absent: the chain is asked for it by its id, and what is there comes home.
+        work = work.close(Kind.LOCK).ask(Kind.REFUND)
     if own.settled_final:
         work = work.close(Kind.REFUND, Kind.LOCK)
     if their.settled_final:
@@ -119,7 +125,7 @@ def hopeless(own: Leg, their: Leg) -> bool:
 def _locking(work: Work, own: Leg) -> Work:
     if own.open_final:
         return work.enter(Phase.LOCKED).inform("locked", "our lock is final")
-    if own.gone:
+    if own.absent:
         work = work.enter(Phase.FAILED, "our lock never reached its chain").close(Kind.LOCK)
         return work.tell(UserEvent("failed", Level.WARNING, work.state.reason))
     return work
@@ -132,14 +138,14 @@ def _refunding(work: Work, own: Leg) -> Work:
         # Paid without being paid: only where a chain or this gateway broke a bound.
         work = work.enter(Phase.LOST, "our lock was claimed and we were not paid")
         return work.alert(AlertKind.LOST, work.state.reason)
-    if own.gone:
+    if own.absent:
         work = work.enter(Phase.FAILED, "our lock is no longer on its chain")
         return work.tell(UserEvent("failed", Level.WARNING, work.state.reason))
     return work
 
 
 def _completing(work: Work, own: Leg) -> Work:
-    if own.settled_final or own.gone:
+    if own.settled_final or own.absent:
         return work.enter(Phase.COMPLETED).inform("completed", "the swap is complete")
     return work
 
@@ -149,7 +155,7 @@ def _ended(work: Work, own: Leg, their: Leg, open_again: Phase) -> Work:
     state = work.state
     match state.phase:
         case Phase.COMPLETED:
-            if not paid(their) or not (own.settled_final or own.gone):
+            if not paid(their) or not (own.settled_final or own.absent):
                 return work.enter(open_again, "a chain took back what was final")
         case Phase.REFUNDED:
             if paid(their) and own.settled_final:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters.model import ChainId, Head, LockId, Observation
+from adapters.model import ChainId, Head, LockId, LockState, Observation, Preimage
 from relayers.protocol.offer import Acceptance, Offer
 from relayers.protocol.timelocks import Schedule
 
@@ -97,6 +97,22 @@ class Observed:
     observation: Observation
 
 
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What a chain said when it was asked for a lock by its id. It is as good as seen, and may be
+    ahead of the stream of events.
+
+    ``final``: it stays so. ABSENT is told only of a lock whose deadline the chain's time had
+    reached before it was asked, so that it can never come any more.
+    """
+
+    chain: ChainId
+    lock_id: LockId
+    state: LockState
+    final: bool
+    preimage: Preimage | None = None
+
+
 # --- from the executor ---------------------------------------------------------------------------
 
 
@@ -147,6 +163,7 @@ FactBody = (
     | AcceptanceReceived
     | DeclineReceived
     | Observed
+    | LookedUp
     | RevealBegun
     | Refused
     | Delivered

@@ -27,6 +27,11 @@ def intent_id(hashlock: Hashlock, kind: Kind) -> str:
     return f"{hashlock.hex()}:{kind}"
 
 
+def swap_of(intent: str) -> Hashlock:
+    """The key of the swap that the intent with this id is of."""
+    return Hashlock(bytes.fromhex(intent.partition(":")[0]))
+
+
 @dataclass(frozen=True, slots=True)
 class SendOffer:
     id: str

@@ -83,6 +83,8 @@ class Leg:
     expired: bool = False
     """The chain's own time has been seen at or after the deadline. It stays so, though a reorg may
     show an earlier head afterwards."""
+    missed: bool = False
+    """The chain was asked for it by its id, after its deadline, and does not have it."""
 
     @property
     def open_final(self) -> bool:
@@ -98,11 +100,16 @@ class Leg:
 
     @property
     def gone(self) -> bool:
-        """Not on its chain, and too late to come: the chain takes no lock after its deadline.
+        """Not seen on its chain, and too late to come: the chain takes no lock after its deadline.
 
         One that was under way may still surface; then it is not gone any more.
         """
         return self.opened is None and self.expired
+
+    @property
+    def absent(self) -> bool:
+        """Gone, and not only unseen: only then is an own lock given up for not there."""
+        return self.gone and self.missed
 
 
 @dataclass(frozen=True, slots=True)

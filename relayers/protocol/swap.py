@@ -15,14 +15,19 @@ from adapters.model import (
     ChainId,
     InvalidValue,
     LockClaimed,
+    LockId,
     LockOpened,
     LockRefunded,
+    LockState,
     Observation,
+    Position,
+    Preimage,
     Stage,
     hashlock_of,
 )
 from relayers.protocol import timelocks
 from relayers.protocol.alerts import AlertKind
+from relayers.protocol.breaches import forget_overdue
 from relayers.protocol.decisions import decide
 from relayers.protocol.evolve import replace
 from relayers.protocol.facts import (
@@ -30,6 +35,7 @@ from relayers.protocol.facts import (
     DeclineReceived,
     Delivered,
     Fact,
+    LookedUp,
     Observed,
     OfferAccepted,
     OfferDeclined,
@@ -92,6 +98,8 @@ def step(state: Swap | None, fact: Fact) -> Move:
             return _declined(work, reason)
         case Observed(observation):
             return _observed(work, observation)
+        case LookedUp():
+            return _looked_up(work, fact.body)
         case RevealBegun(lock_id):
             return _reveal(work, lock_id)
         case Refused():
@@ -195,53 +203,90 @@ def _declined(work: Work, reason: str) -> Move:
 
 
 def _observed(work: Work, observation: Observation) -> Move:
-    state, event = work.state, observation.event
-    if hashlock_of(event) != state.hashlock:
-        return _ignore(state, Ignored.NOT_OUR_LOCK, "another hashlock")
-    if isinstance(event, LockClaimed) and event.preimage.hashlock() == state.hashlock:
-        # Known for good, wherever it was shown, even where the claim that showed it is retracted.
-        work = work.becoming(replace(state, preimage=event.preimage))
-    leg = leg_of(state, observation)
+    event = observation.event
+    if hashlock_of(event) != work.state.hashlock:
+        return _ignore(work.state, Ignored.NOT_OUR_LOCK, "another hashlock")
+    if isinstance(event, LockClaimed):
+        work = _knowing(work, event.preimage)
+    leg = leg_of(work.state, observation)
     if leg is None:
         return _strange(work, observation)
+    state = _EVENT_STATES[type(event)]
+    return _shown(work, leg, state, observation.stage, observation.position)
+
+
+def _looked_up(work: Work, body: LookedUp) -> Move:
+    if body.preimage is not None:
+        work = _knowing(work, body.preimage)
+    leg = _leg(work.state, body.chain, body.lock_id)
+    if leg is None:
+        return replace(decide(work), ignored=Ignored.NOT_OUR_LOCK, detail="not a lock of this swap")
+    if body.state is not LockState.ABSENT:
+        return _shown(work, leg, body.state, Stage.FINAL if body.final else Stage.PENDING, None)
+    leg = forget_overdue(work.state, leg, work.at)
+    if leg.opened is not None or not (leg.expired or work.reached(body.chain, leg.terms.deadline)):
+        # It is there as far as is known, or may still come; what takes it away is told by events.
+        return replace(decide(work), ignored=Ignored.NOT_NOW, detail="this says nothing for good")
+    return decide(work.becoming(work.state.with_leg(replace(leg, missed=True))))
+
+
+def _knowing(work: Work, preimage: Preimage) -> Work:
+    """Known for good, wherever it was shown, even where the claim that showed it is retracted."""
+    if preimage.hashlock() != work.state.hashlock:
+        return work
+    return work.becoming(replace(work.state, preimage=preimage))
+
+
+_EVENT_STATES = {
+    LockOpened: LockState.OPEN,
+    LockClaimed: LockState.CLAIMED,
+    LockRefunded: LockState.REFUNDED,
+}
+
+
+def _shown(work: Work, leg: Leg, shown: LockState, stage: Stage, position: Position | None) -> Move:
+    """A chain has shown a lock of ours in this state, or, where the stage is RETRACTED, takes that
+    back. ``position``: where; None where it was not said."""
     final_before = leg.settled if leg.settled_final else None
-    clock, retracted = work.at.clock, observation.stage is Stage.RETRACTED
-    match event:
-        case LockOpened():
+    clock, retracted = work.at.clock, stage is Stage.RETRACTED
+    match shown:
+        case LockState.OPEN:
             broken = retracted and leg.open_final
-            leg = _opened(leg, observation, clock)
-        case LockClaimed():
+            leg = _opened(leg, stage, position, clock)
+        case LockState.CLAIMED:
             broken = final_before is Settlement.REFUNDED or (retracted and final_before is not None)
-            leg = _settled(leg, Settlement.CLAIMED, observation, clock)
-        case LockRefunded():
+            leg = _settled(leg, Settlement.CLAIMED, stage, position, clock)
+        case LockState.REFUNDED:
             broken = final_before is Settlement.CLAIMED or (retracted and final_before is not None)
-            leg = _settled(leg, Settlement.REFUNDED, observation, clock)
+            leg = _settled(leg, Settlement.REFUNDED, stage, position, clock)
+        case LockState.ABSENT:
+            raise AssertionError("nothing is shown of a lock that is not there")
         case _:
-            assert_never(event)
+            assert_never(shown)
     work = work.becoming(work.state.with_leg(leg))
-    told = _seen(state, work.state, leg, observation)
+    told = _told(work, leg, shown, stage)
     if told is not None:
         work = work.tell(told)
     if broken:
-        side = "a" if leg.terms.chain == state.offer.a.chain else "b"
+        side = "a" if leg.terms.chain == work.state.offer.a.chain else "b"
         work = work.alert(
             AlertKind(f"bound:finality:{side}:reverted"),
-            f"{observation.chain} took back what it had shown as final",
+            f"{leg.terms.chain} took back what it had shown as final",
         )
     return decide(work)
 
 
 def leg_of(state: Swap, observation: Observation) -> Leg | None:
-    """The leg that this observation speaks of: the id, the chain and every field must be ours."""
+    """The leg that this observation speaks of."""
+    return _leg(state, observation.chain, observation.event.lock_id)
+
+
+def _leg(state: Swap, chain: ChainId, lock_id: LockId) -> Leg | None:
+    """The lock of ours with this id on this chain. The id is a hash over every term (ADR 1), so
+    nothing else need be compared: what is spelled otherwise is the same lock all the same."""
     for leg in (state.a, state.b):
-        if leg is None or leg.terms.chain != observation.chain:
-            continue
-        event = observation.event
-        if event.lock_id != leg.lock_id:
-            continue
-        if isinstance(event, LockOpened) and event.terms != leg.terms:
-            continue
-        return leg
+        if leg is not None and leg.terms.chain == chain and leg.lock_id == lock_id:
+            return leg
     return None
 
 
@@ -263,37 +308,39 @@ def _strange(work: Work, observation: Observation) -> Move:
     return replace(move, ignored=Ignored.NOT_OUR_LOCK, detail="not a lock of this swap")
 
 
-def _elsewhere(seen: bytes | None, observation: Observation) -> bool:
+def _elsewhere(seen: Position | None, position: Position | None) -> bool:
     """A retraction of a block other than that in which it was last seen says nothing new."""
-    return seen is not None and seen != observation.position.block_hash
+    return seen is not None and position is not None and seen.block_hash != position.block_hash
 
 
-def _opened(leg: Leg, observation: Observation, clock: int) -> Leg:
+def _opened(leg: Leg, stage: Stage, position: Position | None, clock: int) -> Leg:
     if leg.open_final:
         return leg
-    if observation.stage is Stage.RETRACTED:
-        seen = leg.opened_by.block_hash if leg.opened_by is not None else None
-        if _elsewhere(seen, observation):
+    if stage is Stage.RETRACTED:
+        if _elsewhere(leg.opened_by, position):
             return leg
         return replace(leg, opened=None, opened_by=None)
     return replace(
         leg,
-        opened=observation.stage,
+        opened=stage,
         opened_at=leg.opened_at or clock,
-        opened_by=observation.position,
+        opened_by=position or leg.opened_by,
+        missed=False,
     )
 
 
-def _settled(leg: Leg, settlement: Settlement, observation: Observation, clock: int) -> Leg:
-    stage = observation.stage
+def _settled(
+    leg: Leg, settlement: Settlement, stage: Stage, position: Position | None, clock: int
+) -> Leg:
     if leg.settled_final and (stage is not Stage.FINAL or leg.settled is settlement):
         return leg
     if stage is Stage.RETRACTED:
-        seen = leg.settled_by.block_hash if leg.settled_by is not None else None
-        if leg.settled is not settlement or _elsewhere(seen, observation):
+        if leg.settled is not settlement or _elsewhere(leg.settled_by, position):
             return leg
         return replace(leg, settled=None, settled_stage=None, settled_by=None, retracted=settlement)
     since = leg.settled_at if settlement is (leg.settled or leg.retracted) else clock
+    if position is None and leg.settled is settlement:
+        position = leg.settled_by
     return replace(
         leg,
         # What is settled was open, whatever order the news come in.
@@ -302,7 +349,8 @@ def _settled(leg: Leg, settlement: Settlement, observation: Observation, clock: 
         settled=settlement,
         settled_stage=stage,
         settled_at=since,
-        settled_by=observation.position,
+        settled_by=position,
+        missed=False,
     )
 
 
@@ -378,19 +426,23 @@ def _ignore(state: Swap, why: Ignored, detail: str) -> Move:
     return Move(state, ignored=why, detail=detail)
 
 
-def _seen(before: Swap, after: Swap, leg: Leg, observation: Observation) -> UserEvent | None:
+_NOUNS = {LockState.OPEN: "lock", LockState.CLAIMED: "claim", LockState.REFUNDED: "refund"}
+
+
+def _told(work: Work, leg: Leg, shown: LockState, stage: Stage) -> UserEvent | None:
+    """What the users are told of it; nothing where it was known."""
+    before, after = work.before, work.state
     if before == after:
         return None
     ours = after.own is not None and leg.lock_id == after.own.lock_id
-    what = {LockOpened: "lock", LockClaimed: "claim", LockRefunded: "refund"}
-    noun = what[type(observation.event)]
+    noun = _NOUNS[shown]
     side = "A" if after.a is not None and leg.lock_id == after.a.lock_id else "B"
     lock = "our lock" if ours else "the other side's lock"
     subject = lock if noun == "lock" else f"a {noun} of {lock}"
     return UserEvent(
-        f"{noun}_{side.lower()}_{observation.stage}",
-        Level.WARNING if observation.stage is Stage.RETRACTED else Level.INFO,
-        f"{subject} on {observation.chain} is {observation.stage}",
+        f"{noun}_{side.lower()}_{stage}",
+        Level.WARNING if stage is Stage.RETRACTED else Level.INFO,
+        f"{subject} on {leg.terms.chain} is {stage}",
     )
 
 

@@ -17,6 +17,7 @@ from relayers.protocol.facts import (
     DeclineReceived,
     Delivered,
     FactBody,
+    LookedUp,
     Observed,
     OfferAccepted,
     OfferDeclined,
@@ -40,6 +41,7 @@ class FactKind(StrEnum):
     LOCK_SEEN = "lock seen"
     CLAIM_SEEN = "claim seen"
     REFUND_SEEN = "refund seen"
+    LOOKED_UP = "lock looked up"
     REVEAL_BEGUN = "reveal begun"
     REFUSED = "refused"
     DELIVERED = "delivered"
@@ -71,6 +73,8 @@ def kind_of(body: FactBody) -> FactKind:
                     return FactKind.REFUND_SEEN
                 case _:
                     assert_never(observation.event)
+        case LookedUp():
+            return FactKind.LOOKED_UP
         case RevealBegun():
             return FactKind.REVEAL_BEGUN
         case Refused():
@@ -83,8 +87,10 @@ def kind_of(body: FactBody) -> FactKind:
             assert_never(body)
 
 
-SEEN = frozenset({FactKind.LOCK_SEEN, FactKind.CLAIM_SEEN, FactKind.REFUND_SEEN})
-"""What a chain shows, at any stage: pending, final or retracted."""
+SEEN = frozenset(
+    {FactKind.LOCK_SEEN, FactKind.CLAIM_SEEN, FactKind.REFUND_SEEN, FactKind.LOOKED_UP}
+)
+"""What a chain shows, at any stage: pending, final or retracted; or says when it is asked."""
 
 TIME = frozenset(FactKind) - {FactKind.OFFER_MADE, FactKind.OFFER_RECEIVED}
 """Any fact but an offer: each brings the time with it, and the swap decides anew."""
@@ -161,11 +167,17 @@ INITIATOR = (
         "{our_lock} to be final",
         "Then we wait for {peer} to lock on {their}.",
         "The chain refuses the lock, or it never arrives.",
-        "Before the lock limit it is sent again; after it, the swap fails with nothing locked.",
+        "Before the lock limit it is sent again; after it, it is called off and the swap fails. If "
+        "it came all the same, it is refunded from its deadline on.",
         (
             _seen(Phase.LOCKED, "our lock is final"),
             _on(Phase.FAILED, "the lock was refused and is not on its chain", FactKind.REFUSED),
-            _time(Phase.FAILED, "our lock is not there, and t1 has come or our secret is out"),
+            _on(
+                Phase.FAILED,
+                "t1 has come, and A says that our lock is not there",
+                FactKind.LOOKED_UP,
+            ),
+            _time(Phase.FAILED, "our secret is out, and our lock was not seen"),
             _time(Phase.REVEALING, "our secret is public, so we claim B at once"),
         ),
     ),
@@ -235,7 +247,11 @@ INITIATOR = (
         "It is sent again until the lock has ended; anyone may send it.",
         (
             _seen(Phase.REFUNDED, "our refund is final"),
-            _time(Phase.FAILED, "our lock is not on A any more and t1 has come"),
+            _on(
+                Phase.FAILED,
+                "t1 has come, and A says that our lock is not there",
+                FactKind.LOOKED_UP,
+            ),
             _time(Phase.REVEALING, "our secret is public and B's lock can still be ours"),
             _time(Phase.LOST, "our lock was claimed and B's cannot be ours: a bound broke"),
         ),
@@ -280,11 +296,16 @@ RESPONDER = (
         "{our_lock} to be final",
         "Then we wait for {peer} to claim it, which shows us the secret.",
         "The chain refuses the lock, or it never arrives.",
-        "Before the lock limit it is sent again; after it, the swap fails with nothing locked.",
+        "Before the lock limit it is sent again; after it, it is called off and the swap fails. If "
+        "it came all the same, it is refunded from its deadline on.",
         (
             _seen(Phase.LOCKED, "our lock is final"),
             _on(Phase.FAILED, "the lock was refused and is not on its chain", FactKind.REFUSED),
-            _time(Phase.FAILED, "t2 has come on B and our lock is not there"),
+            _on(
+                Phase.FAILED,
+                "t2 has come, and B says that our lock is not there",
+                FactKind.LOOKED_UP,
+            ),
             _time(Phase.CLAIMING, "the secret is on a chain"),
         ),
     ),
@@ -325,7 +346,11 @@ RESPONDER = (
         "The refund is sent again until the lock has ended; a secret that appears is used.",
         (
             _seen(Phase.REFUNDED, "our refund is final"),
-            _time(Phase.FAILED, "our lock is not on B any more and t2 has come"),
+            _on(
+                Phase.FAILED,
+                "t2 has come, and B says that our lock is not there",
+                FactKind.LOOKED_UP,
+            ),
             _time(Phase.CLAIMING, "the secret is on a chain and A's lock can still be ours"),
             _time(Phase.LOST, "our lock was claimed and A's cannot be ours: a bound broke"),
         ),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.model import AccountId, Action, Lock
+from adapters.model import AccountId, Action, Lock, LockState
 from adapters.simulated.accounts import named_credential
 from adapters.simulated.faults import TAKEN, FaultPlan, SubmissionFate
 from adapters.spi import AdapterError, Unavailable
@@ -16,7 +16,7 @@ from relayers.protocol.intents import Kind, SubmitLock
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase
 from tests.relayers.virtual_time import run
-from tests.relayers.world import ALICE, A, World, ended, until
+from tests.relayers.world import ALICE, BOUNDS, A, World, ended, until
 
 NOTHING = {"alice": (1000, 1000), "bob": (1000, 1000)}
 
@@ -156,13 +156,24 @@ def test_what_a_reorg_puts_back_among_those_that_wait_is_called_off() -> None:
         await world.alice.stop()
         abandonment = Abandonment(GivenUpLock(swap.own.lock_id, swap.own.terms))
         view, credential = world.alice.views[A], named_credential(A, ALICE)
-        assert await abandonment.look(view, credential) is not None
+        assert (await abandonment.look(view, credential)).pause is not None
         chain.reorg(1, delay=LATE)
         assert len(chain.mempool) == 1
         # Nothing is left of it; looked at once more, because that too could be undone.
-        assert await abandonment.look(view, credential) is not None
+        soon = await abandonment.look(view, credential)
+        assert soon.pause is not None
+        assert soon.pause <= BOUNDS.inclusion + BOUNDS.finality + 1
         assert chain.mempool == ()
-        assert await abandonment.look(view, credential) is None
+        # And at its deadline: what the chain says then is the last word.
+        late = await abandonment.look(view, credential)
+        assert late.pause == swap.own.terms.deadline - chain.time
+        assert late.record is None
+        world.halted.clear()
+        await until(lambda: chain.time >= abandonment.lock.terms.deadline)
+        last = await abandonment.look(view, credential)
+        assert last.pause is None
+        assert last.record is not None
+        assert last.record.state is LockState.ABSENT
         await world.close()
 
     run(main())
@@ -180,7 +191,11 @@ def test_only_own_locks_that_were_asked_for_and_closed_are_given_up() -> None:
         closed = replace(swap, closed=(*swap.closed, Kind.LOCK))
         assert given_up(closed) == GivenUpLock(swap.own.lock_id, swap.own.terms)
         expired = closed.with_leg(replace(swap.own, expired=True))
-        assert given_up(expired) is None
+        assert given_up(expired) is None, "what asks for its refund asks for it"
+        failed = replace(expired, phase=Phase.FAILED)
+        assert given_up(failed) == GivenUpLock(swap.own.lock_id, swap.own.terms)
+        missed = failed.with_leg(replace(swap.own, expired=True, missed=True))
+        assert given_up(missed) is None
         assert given_up(replace(closed, a=None, b=None)) is None
         await world.close()
 

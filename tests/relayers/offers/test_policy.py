@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -108,6 +110,29 @@ async def test_the_day_counts_what_was_or_may_yet_be_given() -> None:
         replace(base, offer=replace(offer(), initiator=b"\x09" * 20)),
     ]
     assert given_within_day(swaps, peer, START) == {OIL: 4_000}
+
+
+async def test_a_lock_that_may_still_be_there_counts_though_its_swap_failed() -> None:
+    """A peer whose offers fail one after the other, each with our lock on its way, would freeze
+    without limit what we hold."""
+    async with alice_and_bob_agreed() as swap:
+        peer = swap.offer.initiator
+        asked = replace(swap, phase=Phase.FAILED, asked=((Kind.LOCK, START),))
+        assert given_within_day([asked], peer, START) == {OIL: swap.offer.b.amount}
+        assert asked.b is not None
+        missed = asked.with_leg(replace(asked.b, expired=True, missed=True))
+        assert given_within_day([missed], peer, START) == {}
+        assert given_within_day([replace(asked, asked=())], peer, START) == {}
+
+
+@asynccontextmanager
+async def alice_and_bob_agreed() -> AsyncIterator[Swap]:
+    """Bob's swap, once he has accepted alice's offer."""
+    ledgers = Ledgers()
+    async with trading_post(ledgers) as alice, trading_post(ledgers, BOB, ALICE) as bob:
+        made = await alice.desk.make(request())
+        await bob.intake.offer(made.swap.offer, made.swap.offer_signature)
+        yield await bob.desk.accept(made.swap.hashlock)
 
 
 # --- the clerk -----------------------------------------------------------------------------------

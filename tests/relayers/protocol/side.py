@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.model import ChainId, LockClaimed, LockId, LockOpened, Stage
+from adapters.model import ChainId, LockClaimed, LockId, LockOpened, LockState, Stage
 from relayers.protocol import timelocks
 from relayers.protocol.facts import (
     AcceptanceReceived,
@@ -18,6 +18,7 @@ from relayers.protocol.facts import (
     Delivered,
     Fact,
     FactBody,
+    LookedUp,
     Observed,
     OfferAccepted,
     OfferDeclined,
@@ -86,7 +87,7 @@ class Side:
         self.take(Observed(seen))
 
     def see_stranger(self, field: str, stage: Stage) -> None:
-        """A lock that differs from the agreed one in a field, or claims its id for other terms."""
+        """A lock that differs from the agreed one in a field."""
         terms = samples.terms_of(LOCK_B)
         wrong = {
             "amount": replace(terms, amount=terms.amount - 1),
@@ -94,9 +95,26 @@ class Side:
             "deadline": replace(terms, deadline=terms.deadline - 1),
             "contract": replace(terms, contract="other"),
         }[field]
-        lock_id = LOCK_B if field == "contract" else samples.STRANGER
-        event = LockOpened(lock_id, wrong)
+        event = LockOpened(samples.STRANGER, wrong)
         self.take(Observed(samples.observation(event, stage)))
+        assert self.state is None or samples.STRANGER not in (
+            leg.lock_id for leg in (self.state.a, self.state.b) if leg is not None
+        )
+
+    def look_up(self, lock_id: LockId, state: LockState, final: bool) -> None:
+        """The chain is asked; a claim shows its preimage."""
+        chain = CHAIN_A if lock_id == LOCK_A else CHAIN_B
+        preimage = samples.PREIMAGE if state is LockState.CLAIMED else None
+        self.preimage_shown |= preimage is not None
+        self.take(LookedUp(chain, lock_id, state, final, preimage))
+
+    def look_for_own(self) -> None:
+        """As whatever carries out a refund does: the chain does not have what was not seen."""
+        state = self.state
+        if state is None or state.own is None or not state.waits_for(Kind.REFUND):
+            return
+        if state.own.opened is None:
+            self.look_up(state.own.lock_id, LockState.ABSENT, False)
 
     def see_stranger_claimed(self) -> None:
         self.preimage_shown = True
@@ -271,6 +289,7 @@ class Side:
         far = samples.T1 + 10_000 - min(self.clock, *self.heads.values())
         self.pass_time(far, far, far)
         self.heed_wakes()
+        self.look_for_own()
         self.heed_wakes()
         assert self.state is not None
         assert self.state.ended, self.state

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from adapters.model import Stage
+from adapters.model import LockState, Stage
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Role
 from tests.relayers.protocol import samples
@@ -52,6 +52,14 @@ class SwapMachine(RuleBasedStateMachine):
     )
     def see(self, event: str, lock_id: samples.LockId, stage: Stage, block: int) -> None:
         self.side.see(event, lock_id, stage, block)
+
+    @rule(
+        lock_id=st.sampled_from([LOCK_A, LOCK_B]),
+        state=st.sampled_from(list(LockState)),
+        final=st.booleans(),
+    )
+    def look_up(self, lock_id: samples.LockId, state: LockState, final: bool) -> None:
+        self.side.look_up(lock_id, state, final)
 
     @rule(lock_id=st.sampled_from([LOCK_A, LOCK_B]))
     def see_lock_final(self, lock_id: samples.LockId) -> None:

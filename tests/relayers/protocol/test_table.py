@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.model import Stage
+from adapters.model import LockState, Stage
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import ENDS, Phase, Role
 from relayers.protocol.table import TABLE, Transition, path, row_of, to_markdown
@@ -30,7 +30,7 @@ def walk(chance: random.Random) -> set[Hop]:
         side.agree()
     marks = [samples.VALID_UNTIL, REVEAL_LIMIT, samples.T2, samples.T1]
     for _ in range(chance.randrange(4, 22)):
-        match chance.randrange(12):
+        match chance.randrange(13):
             case 0:
                 chance.choice([side.agree, side.decline, side.begin])()
             case 1:
@@ -53,6 +53,9 @@ def walk(chance: random.Random) -> set[Hop]:
                 side.freeze(chance.choice([CHAIN_A, CHAIN_B]), chance.random() < 0.5)
             case 9:
                 side.see("opened", chance.choice([LOCK_A, LOCK_B]), Stage.FINAL)
+            case 10:
+                lock_id, shown = chance.choice([LOCK_A, LOCK_B]), chance.choice(list(LockState))
+                side.look_up(lock_id, shown, chance.random() < 0.5)
             case _:
                 side.see(
                     chance.choice(["opened", "opened", "claimed", "refunded"]),
@@ -69,6 +72,13 @@ LIVES: tuple[tuple[tuple[bool, str], ...], ...] = (
     # Chains that contradict what was final: (own lock?, event).
     ((True, "opened"), (False, "claimed"), (True, "claimed"), (False, "refunded")),
     ((True, "opened"), (True, "claimed"), (False, "refunded"), (False, "claimed")),
+    (
+        (False, "opened"),
+        (True, "opened"),
+        (False, "claimed"),
+        (True, "claimed"),
+        (False, "refunded"),
+    ),
     ((True, "opened"), (False, "claimed"), (False, "refunded")),
     ((True, "opened"), (True, "refunded"), (False, "claimed")),
     ((True, "refunded"), (False, "refunded"), (True, "claimed")),
@@ -104,6 +114,7 @@ def surface(role: Role) -> set[Hop]:
     side.see("opened", OWN[role], Stage.RETRACTED)
     side.pass_time(1_000, 1_000, 1_000)
     side.heed_wakes()
+    side.look_for_own()
     assert side.state is not None
     assert side.state.phase is Phase.FAILED
     return side.hops
