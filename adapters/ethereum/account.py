@@ -314,12 +314,16 @@ class Account:
         return waiting.id
 
     async def _replace(self, old: Waiting, market: Market) -> str:
+        """Raises the price of what has waited too long, as far as the cap leaves room, and shows
+        it to all nodes: it may not have been the price."""
         price = pricing.raised(old.fees, market, self._policy)
         if price is None:
             await self._hand_in(old)
-            return old.id
-        await self._raise_price(old, price)
-        return self._waiting[old.nonce].id
+        else:
+            await self._raise_price(old, price)
+        now = self._waiting.get(old.nonce, old)
+        await self._rpc.spread(now.signed.raw)
+        return now.id
 
     async def _raise_price(self, old: Waiting, price: Fees) -> bool:
         """Whether a dearer one stands in its place; if not, the one before still stands."""

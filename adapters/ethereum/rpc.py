@@ -9,6 +9,7 @@ after it was out of reach.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -154,6 +155,19 @@ class Rpc:
                 "Look the action up before it is tried again"
             )
         raise NotSent(self._none_left(failures))
+
+    async def spread(self, raw: bytes) -> None:
+        """Hands a signed transaction that was taken, and came into no block, to every other node,
+        whatever each says: the one that took it may have no peers, or keep it to itself."""
+
+        async def hand(node: Node) -> None:
+            with contextlib.suppress(NodeFailed, NodeRefused, Misconfigured):
+                await node.call("eth_sendRawTransaction", to_hex(raw))
+
+        others = self._order()
+        if others and others[0] is self.nodes[self._current]:
+            others = others[1:]
+        await asyncio.gather(*(hand(node) for node in others))
 
     def _judge(self, node: Node, refused: NodeRefused, perhaps: bool) -> None:
         said = f"{self._name}: node {node.label} refuses the transaction: {refused.message}"

@@ -205,6 +205,31 @@ async def test_what_no_node_shows_is_waited_for_and_then_filled(
             assert _number(network, "eth_getBalance", contract, "latest") == held + 17
 
 
+@pytest.mark.parametrize("capped", [False, True], ids=["room for a higher price", "none"])
+async def test_what_a_node_keeps_to_itself_goes_to_the_others(
+    capped: bool, network: Network
+) -> None:
+    """It answers all, and no transaction that it takes ever comes into a block."""
+    async with edge_before(network.url) as edge:
+        base = _number(network, "eth_gasPrice")
+        settings = network.settings(
+            urls=[edge.url, network.url], max_fee_per_gas=base if capped else None
+        )
+        sender, recipient = (credential(settings, one) for one in network.signers[:2])
+        async with opened(settings) as adapter:
+            kept = result("0x" + "00" * 32)
+            edge.rule = lambda request: kept if request["method"] == SEND else None
+            terms, _ = await terms_for(adapter, sender, recipient)
+            await adapter.submit(Lock(terms), sender)
+            await adapter.submit(Lock(terms), sender)
+            assert pool(network) == {}
+            (account,) = adapter.accounts()
+            account._patience = 0.0
+            await adapter.submit(Lock(terms), sender)
+            network.rpc("evm_mine")
+            assert await _are_open(adapter, terms)
+
+
 async def test_another_locks_terms_are_not_claimed(network: Network) -> None:
     """Somebody's dust lock under the same hashlock must not get the preimage."""
     async with edge_before(network.url) as edge:
