@@ -47,7 +47,9 @@ class Course:
     dies_at: str = ""
 
     def dies(self, write: str) -> bool:
-        return self.dies_at in write
+        """Not where a look-up is told: that is written only where it comes before the stream of
+        events does, which nobody can order. The simulation dies there too."""
+        return self.dies_at in write and "LookedUp" not in write
 
     def facts(self, role: str) -> set[str]:
         events = {
