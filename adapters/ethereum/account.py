@@ -104,6 +104,8 @@ class Account:
         self._policy = policy
         self._patience = patience
         self._pool = Pool(chain_id, address)
+        self._nothing = Call(address, 0, b"")
+        """The empty transfer of the account to itself."""
         self._turn = asyncio.Lock()
         self._waiting: dict[int, Waiting] = {}
         self._obscure: dict[int, _Obscure] = {}
@@ -138,10 +140,17 @@ class Account:
 
     async def abandon(self, call: Call) -> bool:
         """Fills the nonce of whatever transaction carries this call and is in no block. True where
-        none is known to wait, nor one that fills its nonce: there is nothing to fill any more.
+        none is known to wait, nor one that fills its nonce, nor one that nobody shows: there is
+        nothing to fill any more.
 
         From here on nobody's turn hands the call in again, though this turn may fail. Asking again
         does no harm. Raises Unavailable, SigningFailed."""
+
+        def concerns(one: Waiting) -> bool:
+            # An empty transfer of which it is not known what it replaces may replace this.
+            unknown = one.call == self._nothing and one.instead_of is None
+            return unknown or call in (one.call, one.instead_of)
+
         async with self._turn:
             # Marked before anything can fail; what is read back from the node is marked after it.
             self._mark(call, unwanted=True)
@@ -153,7 +162,8 @@ class Account:
             for waiting in list(self._waiting.values()):
                 if waiting.unwanted and waiting.call == call:
                     await self._fill(waiting, counts.market)
-            return not any(call in (one.call, one.instead_of) for one in self._waiting.values())
+            # What has taken a nonce, and nobody shows, may be this very call.
+            return not self._obscure and not any(map(concerns, self._waiting.values()))
 
     # --- within one's turn ---------------------------------------------------------------------
 
@@ -168,14 +178,13 @@ class Account:
         # Where the cap or a price of zero leaves no room for a higher price, a node that has lost
         # the call takes the transfer all the same.
         price = pricing.raised(unwanted.fees, market, self._policy) or unwanted.fees
-        empty = Call(self.address, 0, b"")
         # The gas of the call is enough for an empty transfer on every chain; the rest is not paid.
         signed = await sign(
-            self._signer, self._chain_id, unwanted.nonce, unwanted.gas, price, empty
+            self._signer, self._chain_id, unwanted.nonce, unwanted.gas, price, self._nothing
         )
         filling = Waiting(
             unwanted.nonce,
-            empty,
+            self._nothing,
             unwanted.gas,
             price,
             signed,
@@ -228,15 +237,16 @@ class Account:
             nonce,
             self.address.hex(),
         )
-        empty = Call(self.address, 0, b"")
         try:
             price = pricing.capped(market, self._policy)
             if obscure.refused is not None:
                 price = pricing.raised(obscure.refused, market, self._policy) or obscure.refused
             gas = await self._rpc.run(self._gas_of_nothing)
-            signed = await sign(self._signer, self._chain_id, nonce, gas, price, empty)
+            signed = await sign(self._signer, self._chain_id, nonce, gas, price, self._nothing)
             self._obscure[nonce] = replace(obscure, refused=price)
-            await self._broadcast(Waiting(nonce, empty, gas, price, signed, self._now()), None)
+            await self._broadcast(
+                Waiting(nonce, self._nothing, gas, price, signed, self._now()), None
+            )
         except (Rejected, NotSent, Unknown, Unavailable, SigningFailed, NodeRefused) as error:
             log.warning("nonce %d cannot be filled: %s", nonce, type(error).__name__)
 

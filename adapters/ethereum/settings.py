@@ -72,7 +72,10 @@ class EthereumSettings(ChainSettings):
         default=18, ge=0, le=36, description="Decimals of the native coin; no node tells them."
     )
     max_fee_per_gas: int | None = Field(
-        default=None, ge=0, description="Never pay more than this for a unit of gas, in wei."
+        default=None,
+        ge=0,
+        description="Never pay more than this for a unit of gas, in wei. Without it, whatever "
+        "price a node names is paid.",
     )
     priority_fee_per_gas: int | None = Field(
         default=None, ge=0, description="The tip in wei, where the node is not to be asked for it."

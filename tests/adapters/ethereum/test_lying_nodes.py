@@ -205,6 +205,27 @@ async def test_what_no_node_shows_is_waited_for_and_then_filled(
             assert _number(network, "eth_getBalance", contract, "latest") == held + 17
 
 
+async def test_a_lock_that_no_node_shows_is_abandoned_after_a_restart(network: Network) -> None:
+    async with edge_before(network.url) as edge:
+        settings = network.settings(urls=[edge.url])
+        sender, recipient = (credential(settings, one) for one in network.signers[:2])
+        async with opened(settings) as adapter:
+            given_up, _ = await terms_for(adapter, sender, recipient)
+            await adapter.submit(Lock(given_up), sender)
+        unknown = error(-32601, "the method does not exist")
+        edge.rule = lambda request: unknown if request["method"] == BY_NONCE else None
+        async with opened(settings) as adapter:
+            assert await adapter.abandon(given_up, sender) is False
+            (account,) = adapter.accounts()
+            account._patience = 0.0
+            for _ in range(3):
+                assert await adapter.abandon(given_up, sender) is False
+            network.rpc("evm_mine")
+            assert await adapter.abandon(given_up, sender) is True
+            record = await adapter.lookup(adapter.lock_id(given_up))
+            assert record.state is LockState.ABSENT
+
+
 @pytest.mark.parametrize("capped", [False, True], ids=["room for a higher price", "none"])
 async def test_what_a_node_keeps_to_itself_goes_to_the_others(
     capped: bool, network: Network
