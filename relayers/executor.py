@@ -52,7 +52,8 @@ _log = logging.getLogger(__name__)
 Message = SendOffer | SendAcceptance | SendDecline
 
 _OUT_OF_DATE = 24 * 3600
-"""Seconds after its deadline from which nobody need look after a lock that was given up."""
+"""Seconds after its deadline, and after the start, from which a chain that does not answer is not
+asked any more for a lock that was given up. A restart asks again."""
 
 
 class PeerMessenger(Protocol):
@@ -164,7 +165,7 @@ class Executor:
         out, which may be at it still."""
         swap = self._engine.swap(key)
         lock = given_up(swap) if swap is not None else None
-        if lock is None or self._group is None or self._out_of_date(lock):
+        if lock is None or self._group is None:
             return
         running = self._abandoning.pop(lock.lock_id, None)
         if running is not None:
@@ -173,15 +174,13 @@ class Executor:
         task = self._group.create_task(self._abandon(Abandonment(lock), after), name=name)
         self._abandoning[lock.lock_id] = task
 
-    def _out_of_date(self, lock: GivenUpLock) -> bool:
-        return self._clock() >= lock.terms.deadline + _OUT_OF_DATE
-
     async def _abandon(self, abandonment: Abandonment, after: asyncio.Task[None] | None) -> None:
         lock, failures = abandonment.lock, 0
+        until = max(lock.terms.deadline, self._clock()) + _OUT_OF_DATE
         pause: float | None
         if after is not None:
             await asyncio.wait([after])
-        while not self._out_of_date(lock):
+        while self._clock() < until:
             try:
                 post = self._post(lock.terms.chain)
                 turns = self._signers[post.credential.account]
