@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapters.model import AccountId, AssetId, ChainId, Hashlock, LockState, LockTerms
+from adapters.model import (
+    AccountId,
+    AssetId,
+    ChainId,
+    Hashlock,
+    InvalidValue,
+    LockId,
+    LockState,
+    LockTerms,
+)
 from relayers.offers.refusal import OfferRefused, Refusal
 from relayers.offers.rules import OfferRules
 from relayers.offers.typed_data import (
@@ -281,6 +290,36 @@ async def test_an_acceptance_with_an_account_on_a_wrong_chain_is_refused() -> No
         _, acceptance = await accepted(alice, bob)
         wrong = replace(acceptance, recipient_a=AccountId(CHAIN_B, "0x01"))
         assert (await acceptance_refused(alice, wrong)).code is Refusal.INVALID_VALUE
+
+
+async def test_a_peer_s_account_that_is_spelled_otherwise_than_its_chain_does_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In an offer and in an acceptance: what is agreed must be what the chain will tell of."""
+    async with alice_and_bob() as (alice, bob):
+        offer = await made(alice)
+        for adapter in (alice.adapters[CHAIN_A], bob.adapters[CHAIN_B]):
+            monkeypatch.setattr(adapter, "lock_id", _in_lower_case(adapter.lock_id))
+        account = AccountId(CHAIN_B, offer.b.account.address.upper())
+        spelled = replace(offer, b=replace(offer.b, account=account))
+        refusal = await refused(bob, *await signed(spelled))
+        assert (refusal.code, refusal.field) == (Refusal.INVALID_VALUE, "offer.b")
+        _, acceptance = await accepted(alice, bob)
+        payee = AccountId(CHAIN_A, acceptance.recipient_a.address.upper())
+        refusal = await acceptance_refused(alice, replace(acceptance, recipient_a=payee))
+        assert (refusal.code, refusal.field) == (Refusal.INVALID_VALUE, "a")
+
+
+def _in_lower_case(lock_id: Callable[[LockTerms], LockId]) -> Callable[[LockTerms], LockId]:
+    """A chain with one spelling of each account."""
+
+    def strict(terms: LockTerms) -> LockId:
+        for account in (terms.sender, terms.recipient):
+            if account.address != account.address.lower():
+                raise InvalidValue(f"account {account} is not written in lower case")
+        return lock_id(terms)
+
+    return strict
 
 
 async def test_a_late_acceptance_is_refused() -> None:
