@@ -82,13 +82,13 @@ class SubmissionFaults(FaultPlan):
         world.submitted(gateway, action)
         kind = type(action).__name__
         if world.plan.broken is Bound.INCLUSION and clock() < self._sulks_until(kind):
-            world.spoiled = True
+            world.spoiled.add((gateway.name, kind))
             return SubmissionFate(delay=int(self._sulks_until(kind) - clock()) + 1)
         if world.plan.broken is Bound.LATE and isinstance(action, Refund):
             # Else the refund would be there before the claim that comes too late.
             return SubmissionFate(delay=2 * TOO_LATE)
         if world.plan.broken is Bound.REACTION and clock() < self._sulks_until(kind):
-            world.spoiled = True
+            world.spoiled.add((gateway.name, kind))
             return SubmissionFate(copies=0, error=NotSent("the key cannot be used now"))
         if kind in self._met or chance.random() >= world.plan.submission_faults:
             return SubmissionFate()

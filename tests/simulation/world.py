@@ -108,8 +108,8 @@ class World:
         self.claim_seen_at: float | None = None
         """When a claim of the responder's lock was first in a block."""
         self.broke_at: float | None = None
-        self.spoiled = False
-        """What the plan breaks a bound with took effect."""
+        self.spoiled: set[tuple[str, str]] = set()
+        """Whose action of which kind met what the plan breaks a bound with."""
         self.chains: dict[ChainId, SimulatedChain] = {}
         for chain, late in ((A, plan.late_a), (B, plan.late_b)):
             self.chains[chain] = SimulatedChain(
@@ -252,8 +252,9 @@ class World:
             if isinstance(event, LockClaimed) and chain_id == B:
                 if self.claim_seen_at is None:
                     self.claim_seen_at = clock()
-                if self.plan.broken is Bound.LATE:
-                    self.spoiled |= clock() >= self.offer.b.deadline + TOO_LATE
+                too_late = clock() >= self.offer.b.deadline + TOO_LATE
+                if self.plan.broken is Bound.LATE and too_late:
+                    self.spoiled.add(("the chain", type(event).__name__))
             if self._verbose:
                 self.say(f"{chain_id}: {type(event).__name__} {event.lock_id.hex()[:8]}")
 
