@@ -23,6 +23,7 @@ from adapters.model import (
     Action,
     ChainProfile,
     Claim,
+    Collect,
     InvalidValue,
     Lock,
     LockId,
@@ -146,6 +147,11 @@ class Submitter:
                         f"asset {asset}: only the coin, {self._ids.coin}, is credited"
                     )
                 call = self._contract.withdraw_credit(account.address)
+            case Collect():
+                raise Rejected(
+                    "an ended lock owes nothing on this chain: what could not be pushed is credit",
+                    RejectionReason.LOCK_SETTLED,
+                )
             case _:
                 assert_never(action)
         secret = action.preimage if isinstance(action, Claim) else None
