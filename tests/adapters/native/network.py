@@ -41,7 +41,11 @@ class Network:
             self._process = subprocess.Popen(
                 spec.argv, env=os.environ | dict(spec.env), stdout=log, stderr=log
             )
-        asyncio.run(self._ready())
+        try:
+            asyncio.run(self._ready())
+        except BaseException:
+            self.kill()  # Who could not be given a network ends none.
+            raise
 
     async def _ready(self) -> None:
         assert self._process is not None
