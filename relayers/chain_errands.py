@@ -8,6 +8,7 @@ what a failed submission means. Nothing here gives up: only the engine closes an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -47,6 +48,7 @@ from relayers.protocol.intents import (
     swap_of,
 )
 from relayers.protocol.state import Phase
+from relayers.quarantine import Quarantined
 from relayers.signing.swap_key import SwapKey
 
 
@@ -248,11 +250,16 @@ class ChainErrands:
 
     async def _show(self, intent: Intent, adapter: Adapter, record: LockRecord) -> None:
         """Tells the engine what the chain said of a lock: the stream of events may lag, and a
-        preimage that is there for the asking is not to be waited for."""
+        preimage that is there for the asking is not to be waited for.
+
+        A swap in quarantine takes nothing in, but what was asked for before goes on by what the
+        chain says: a claim or a refund does not wait for an operator.
+        """
         chain = adapter.profile.chain
         news = lock_news(self._engine, swap_of(intent.id), chain, record)
         if news is not None:
-            await self._tell(intent.id, news)
+            with suppress(Quarantined):
+                await self._tell(intent.id, news)
 
     async def _collect(
         self, intent: SubmitClaim | SubmitRefund, adapter: Adapter, credential: Credential

@@ -13,6 +13,7 @@ from adapters.model import (
     AccountId,
     Action,
     ChainId,
+    Claim,
     Cursor,
     Lock,
     LockClaimed,
@@ -20,15 +21,17 @@ from adapters.model import (
     LockState,
     Notice,
     Observation,
+    Submission,
 )
 from adapters.simulated.adapter import SimulatedAdapter
 from adapters.simulated.faults import TAKEN, FaultPlan, SubmissionFate
-from adapters.spi import AdapterError, Unavailable
+from adapters.spi import AdapterError, Credential, NotSent, Unavailable
 from relayers.lock_news import lock_news
-from relayers.protocol.facts import LookedUp, Refused
+from relayers.protocol.facts import Fact, LookedUp, Refused, Woken
 from relayers.protocol.intents import Kind, intent_id
 from relayers.protocol.offer import Offer
-from relayers.protocol.state import Phase, Role, Swap
+from relayers.protocol.state import Move, Phase, Role, Swap
+from relayers.protocol.swap import step
 from tests.relayers.protocol import samples
 from tests.relayers.protocol.samples import CHAIN_B, LOCK_A, LOCK_B
 from tests.relayers.protocol.side import Side
@@ -298,3 +301,41 @@ def test_not_there_says_nothing_before_the_deadline() -> None:
     failed: Swap | None = side.state
     assert failed is not None
     assert failed.phase is Phase.FAILED
+
+
+# --- in quarantine -------------------------------------------------------------------------------
+
+
+def test_a_swap_in_quarantine_claims_what_it_was_about_to_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of its facts cannot be processed, and the node of A takes claims only after that. A
+    look-up has news then, which the swap cannot take in; the claim goes out all the same."""
+
+    async def main() -> None:
+        world = World()
+        view = world.bob.views[A]
+        submit, down = view.submit, True
+
+        async def after_a_while(action: Action, credential: Credential) -> Submission:
+            if down and isinstance(action, Claim):
+                raise NotSent("the node of A is down for a while")
+            return await submit(action, credential)
+
+        def broken(state: Swap | None, fact: Fact) -> Move:
+            if state is not None and state.role is Role.RESPONDER and isinstance(fact.body, Woken):
+                raise ZeroDivisionError
+            return step(state, fact)
+
+        monkeypatch.setattr(view, "submit", after_a_while)
+        offer = await begun(world)
+        await until(lambda: world.bob.engine.swap(offer.hashlock) is not None)
+        await until(lambda: swap_of(world.bob, offer).phase is Phase.CLAIMING)
+        monkeypatch.setattr("relayers.engine.step", broken)
+        await until(lambda: offer.hashlock in world.bob.engine.quarantined())
+        down = False
+        assert (await ended(world.alice, offer.hashlock)).phase is Phase.COMPLETED
+        assert world.balances() == DONE
+        await world.close()
+
+    run(main())
