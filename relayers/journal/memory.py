@@ -34,7 +34,7 @@ from relayers.journal.port import (
 from relayers.journal.restored import restored
 from relayers.protocol.facts import ChainView
 from relayers.protocol.intents import Intent
-from relayers.protocol.state import Ignored, Swap
+from relayers.protocol.state import TRACELESS, Swap
 
 
 class Boundary(StrEnum):
@@ -143,7 +143,7 @@ class MemoryJournal:
 
     def _stepped(self, stepped: Stepped) -> Sequence[StoredEvent]:
         store, fact, move = self._store, stepped.fact, stepped.move
-        if move.ignored is Ignored.NO_SWAP:
+        if move.ignored in TRACELESS:
             store.facts[fact.offset - 1] = None
             if store.ids.get(fact.id) == fact.offset:
                 del store.ids[fact.id]

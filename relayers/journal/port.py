@@ -207,8 +207,9 @@ class Journal(Protocol):
     async def commit(self, consumptions: Sequence[Consumption]) -> tuple[StoredEvent, ...]:
         """Writes what became of facts, in the order given. Returns the user events as stored.
 
-        A fact that was ignored because there is no swap leaves no trace: anybody can lock under
-        any hashlock, and must not fill the journal with it.
+        A fact that was ignored because there is no swap, or for a stranger's lock that changes
+        nothing, leaves no trace: anybody can lock under any hashlock, and must not fill the journal
+        with it (``TRACELESS``).
         """
 
     async def rebuild(self, state: Swap, intents: Sequence[Intent]) -> None:

@@ -43,7 +43,7 @@ from relayers.journal.records import (
 )
 from relayers.protocol.facts import At, ChainView, FactBody
 from relayers.protocol.intents import Intent
-from relayers.protocol.state import Ignored, Swap
+from relayers.protocol.state import TRACELESS, Swap
 
 T = TypeVar("T")
 
@@ -342,7 +342,7 @@ class SqliteWriter:
     def _stepped(self, stepped: Stepped, events: list[StoredEvent]) -> None:
         execute = self.connection.execute
         fact, move = stepped.fact, stepped.move
-        if move.ignored is Ignored.NO_SWAP:
+        if move.ignored in TRACELESS:
             execute("DELETE FROM facts WHERE offset=?", (fact.offset,))
             return
         self._steps += 1

@@ -201,6 +201,8 @@ class Ignored(StrEnum):
     NO_SWAP = "no_swap"
     KNOWN_ALREADY = "known_already"
     NOT_OUR_LOCK = "not_our_lock"
+    STRANGERS_LOCK = "strangers_lock"
+    """Not ours, under our hashlock, and it changes nothing and is told to nobody."""
     NOT_NOW = "not_now"
     """The swap is not in a phase in which this fact means anything."""
     TOO_LATE = "too_late"
@@ -208,6 +210,10 @@ class Ignored(StrEnum):
     CHAIN_FROZEN = "chain_frozen"
     NOT_AGREED = "not_agreed"
     """What the peer says does not fit what was offered."""
+
+
+TRACELESS = frozenset({Ignored.NO_SWAP, Ignored.STRANGERS_LOCK})
+"""What anybody can have happen as often as they like: a journal keeps nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,7 +305,9 @@ def _strange(work: Work, observation: Observation) -> Move:
         strangers = (*state.strangers, event.lock_id)
         work = work.becoming(replace(work.state, strangers=strangers))
     move = decide(work)
-    return replace(move, ignored=Ignored.NOT_OUR_LOCK, detail="not a lock of this swap")
+    moved = move.state != state or move.events or move.intents or move.closed
+    why = Ignored.NOT_OUR_LOCK if moved else Ignored.STRANGERS_LOCK
+    return replace(move, ignored=why, detail="not a lock of this swap")
 
 
 def _elsewhere(seen: Position | None, position: Position | None) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from adapters.model import Hashlock
+from adapters.model import Hashlock, LockId, LockOpened, Stage
 from relayers.journal.memory import MemoryStore
 from relayers.journal.port import (
     Answer,
@@ -20,9 +22,10 @@ from relayers.journal.port import (
     JournalInUse,
     StoredFact,
 )
-from relayers.protocol.facts import Fact, Woken
-from relayers.protocol.state import Ignored, Phase, Swap
+from relayers.protocol.facts import Fact, Observed, Woken
+from relayers.protocol.state import STRANGERS_KEPT, Ignored, Phase, Swap
 from relayers.protocol.swap import step
+from relayers.watcher import entry_of
 from tests.relayers.journal.journals import (
     NOW,
     A,
@@ -206,6 +209,34 @@ async def test_facts_of_no_swap_leave_no_trace(journal: Journal) -> None:
     # And yet its place is not taken again: what follows is still taken up once.
     await journal.append([woken("next", 9)])
     assert ids(await journal.take(10)) == ["next"]
+
+
+async def test_strangers_locks_under_a_swap_s_hashlock_leave_no_trace_either(
+    journal: Journal,
+) -> None:
+    """All but the first, which the swap remembers and tells of."""
+    made, dust = life(0)[0], [_dust(number) for number in range(STRANGERS_KEPT + 40)]
+    swaps: dict[Hashlock, Swap] = {}
+    await journal.append([made, *dust])
+    await consume(journal, swaps, 1 + len(dust))
+    kept = await journal.history(key_of(0))
+    assert [taken.id for taken in kept] == [made.id, *(one.id for one in dust[:STRANGERS_KEPT])]
+    assert (await journal.restore()).swaps == tuple(swaps.values())
+
+
+def _dust(number: int) -> FactEntry:
+    """Somebody's lock of one unit under swap 0's hashlock, final."""
+    opened = next(
+        entry.body.observation
+        for entry in life(0)
+        if isinstance(entry.body, Observed)
+        and isinstance(entry.body.observation.event, LockOpened)
+        and entry.body.observation.stage is Stage.FINAL
+    )
+    assert isinstance(opened.event, LockOpened)
+    terms = replace(opened.event.terms, amount=1)
+    event = LockOpened(LockId(sha256(b"dust %d" % number).digest()), terms)
+    return replace(entry_of(replace(opened, event=event)), id=f"dust {number}")
 
 
 async def test_events_are_followed_by_number_and_by_swap(journal: Journal) -> None:
