@@ -278,6 +278,14 @@ class ChainProfile:
     """Seconds by which the newest head's time may lag the gateway's clock before it is stale."""
     fee_asset: AssetId | None
     """What submitting costs, where it costs anything."""
+    at_once: int = 1
+    """How many calls of ``submit`` for one account may run at a time: so many transactions of it
+    the chain takes without one waiting for another. 1 where they have to follow each other. Of
+    locks only one is ever submitted at a time."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.at_once, bool) or self.at_once < 1:
+            raise InvalidValue("at_once must be 1 or more", "at_once")
 
 
 # --- locks ---------------------------------------------------------------------------------------

@@ -213,7 +213,8 @@ class Adapter(Protocol):
 
     async def submit(self, action: Action, credential: Credential) -> Submission:
         """Checks, signs and hands one transaction to the chain; returns when the chain's node (or
-        ordering service) has taken it, not when it is final.
+        ordering service) has taken it, not when it is final. Called for one account by so many at
+        a time as the profile's ``at_once`` says; at most one of them locks.
 
         Raises Rejected; NotSent, also where the signer raises SigningFailed; Unknown; Misconfigured
         for a credential that this chain cannot use; InvalidValue for what could never be an action

@@ -1,9 +1,10 @@
 """The executor: carries out intents, at least once, until the engine closes them.
 
 Each open intent is one owned task that tries, waits, and asks the chain before it tries again. Who
-acts on a chain is one signer, and each signer has one writer at a time. What a try came to is told
-to the engine as a fact; that it succeeded is told by the chain, through the watcher. How each kind
-is carried out stands in ``chain_errands.py``; messages to other gateways go through a port.
+acts on a chain is one signer, who has as many turns at a time as the chain serves
+(``ChainProfile.at_once``), at most one of them for a lock. What a try came to is told to the engine
+as a fact; that it succeeded is told by the chain, through the watcher. How each kind is carried out
+stands in ``chain_errands.py``; messages to other gateways go through a port.
 
 An intent to lock that is closed before the lock is there for good leaves a task behind, which sees
 to it that the lock does not go out late (``abandonment.py``). Claims and refunds leave none: what
@@ -43,6 +44,7 @@ from relayers.protocol.intents import (
     intent_id,
     swap_of,
 )
+from relayers.protocol.state import Swap
 from relayers.quarantine import Quarantined
 from relayers.signer_turns import SignerTurns, Urgency
 from relayers.signing.swap_key import SwapKey
@@ -97,7 +99,8 @@ class Executor:
         self._numbers = itertools.count()
         self._errands = ChainErrands(engine, swap_key, clock, self._put)
         self._signers: dict[AccountId, SignerTurns] = {
-            post.credential.account: SignerTurns() for post in posts.values()
+            post.credential.account: SignerTurns(post.adapter.profile.at_once)
+            for post in posts.values()
         }
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[str, IntentTry] = {}
@@ -107,7 +110,8 @@ class Executor:
     def add(self, chain: ChainId, post: Post) -> None:
         """A chain that could not be reached at the start. Its intents are taken up at once."""
         self._posts[chain] = post
-        self._signers.setdefault(post.credential.account, SignerTurns())
+        turns = SignerTurns(post.adapter.profile.at_once)
+        self._signers.setdefault(post.credential.account, turns)
         for intent in self._engine.intents():
             if _chain_of(intent) == chain:
                 self.opened(intent)
@@ -184,7 +188,7 @@ class Executor:
             try:
                 post = self._post(lock.terms.chain)
                 turns = self._signers[post.credential.account]
-                async with turns.turn(Urgency(1, lock.terms.deadline)):
+                async with turns.sole_turn(Urgency(1, lock.terms.deadline)):
                     look = await abandonment.look(post.adapter, post.credential)
                 await self._take_in(lock, look)
             except Fatal:
@@ -280,20 +284,22 @@ class Executor:
     def _turn(
         self, intent: SubmitLock | SubmitClaim | SubmitRefund, post: Post
     ) -> AbstractAsyncContextManager[None]:
-        """The signer's turn: claims first, then by the deadline that each must be done by."""
+        """The signer's turn: claims first, then by the deadline that each must be done by, then the
+        claim whose own lock was made longest ago. The larger stake cannot go first: amounts of two
+        assets have no common measure."""
+        turns = self._signers[post.credential.account]
         match intent:
             case SubmitClaim(chain=chain):
                 swap = self._engine.swap(intent.hashlock)
                 legs = () if swap is None else (swap.offer.a, swap.offer.b)
                 deadlines = [leg.deadline for leg in legs if leg.chain == chain]
-                urgency = Urgency(0, min(deadlines, default=0))
+                return turns.turn(Urgency(0, min(deadlines, default=0), _locked_since(swap)))
             case SubmitLock(before=before):
-                urgency = Urgency(1, before)
+                return turns.sole_turn(Urgency(1, before))
             case SubmitRefund(deadline=deadline):
-                urgency = Urgency(1, deadline)
+                return turns.turn(Urgency(1, deadline))
             case _:
                 assert_never(intent)
-        return self._signers[post.credential.account].turn(urgency)
 
     def _post(self, chain: ChainId) -> Post:
         post = self._posts.get(chain)
@@ -318,6 +324,11 @@ class Executor:
         """Tells the engine what came of an intent. Each telling is a fact of its own."""
         ident = f"{intent}/{type(body).__name__}/{self._clock()}/{next(self._numbers)}"
         return await self._engine.put(swap_of(intent), body, ident)
+
+
+def _locked_since(swap: Swap | None) -> int:
+    """When our own lock was asked for, by the gateway's clock; 0 where it is not known."""
+    return (swap.asked_at(Kind.LOCK) or 0) if swap is not None else 0
 
 
 def _chain_of(intent: Intent) -> ChainId | None:

@@ -50,6 +50,10 @@ from adapters.stretch import Stretch
 
 T = TypeVar("T")
 
+_AT_ONCE = 16
+"""Waiting transactions of one account that a node's pool keeps whatever else comes in: the default
+of go-ethereum (``--txpool.accountslots``). Their nonces are given out one after the other."""
+
 
 def profile_of(name: str, settings: EthereumSettings, ids: Identities) -> ChainProfile:
     return ChainProfile(
@@ -68,6 +72,7 @@ def profile_of(name: str, settings: EthereumSettings, ids: Identities) -> ChainP
         stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
         # Where gas is free an account needs no coin.
         fee_asset=None if settings.gas_price == 0 else ids.coin,
+        at_once=_AT_ONCE,
     )
 
 

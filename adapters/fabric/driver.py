@@ -79,6 +79,10 @@ from adapters.spi import (
 _WANTED_HOLDINGS = MAX_PARTS
 """So many holdings an account is brought to: as many of its own moves can be in flight at once."""
 
+_AT_ONCE = 16
+"""Transactions of one account that are in flight at once. A peer's gateway service takes 500 calls
+at a time by default (``peer.limits.concurrency.gatewayService``), for all its clients."""
+
 _TOUCHES = 3
 """So many combinations of endorsers are tried: of two of three, enough to do without any one."""
 
@@ -121,6 +125,9 @@ class FabricAdapter:
             ),
             stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
             fee_asset=None,
+            # Fabric has no nonces: transactions that touch different locks share a block. Each is
+            # waited for until its commit, so that one after the other they would be one a block.
+            at_once=_AT_ONCE,
         )
         self._head = ChannelHead(name, settings, self._profile.stale_after, gateway)
         self._submitter = Submitter(name, settings, self._profile.stale_after, gateway)

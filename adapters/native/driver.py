@@ -93,6 +93,10 @@ from adapters.stretch import Stretch
 
 T = TypeVar("T")
 
+_AT_ONCE = 16
+"""Submissions of one account at once: far fewer than the window of sequence numbers holds, so that
+those that wait for their block leave room for the next."""
+
 _TRANSACTION_ID = re.compile(r"[0-9A-F]{64}")
 _STATES = {
     Settlement.OPEN: LockState.OPEN,
@@ -124,6 +128,7 @@ class NativeAdapter:
             ),
             stale_after=settings.stale_after or max(1, settings.inclusion + settings.clock),
             fee_asset=None,
+            at_once=_AT_ONCE,
         )
         stretch = Stretch(LONGEST_STRETCH, self._profile.stale_after / 4)
         self._stream = EventStream(chain, self._client, self.head, stretch)

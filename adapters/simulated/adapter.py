@@ -62,6 +62,7 @@ class SimulatedAdapter:
         stale_after: int | None = None,
         faults: FaultPlan | None = None,
         lag: int = 0,
+        at_once: int = 1,
     ) -> None:
         self._chain = chain
         self._faults = faults if faults is not None else FaultPlan()
@@ -77,6 +78,7 @@ class SimulatedAdapter:
             capabilities=frozenset(Capability),
             stale_after=stale_after if stale_after is not None else bounds.inclusion + bounds.clock,
             fee_asset=chain.coin.id if chain.rules.fee else None,
+            at_once=at_once,
         )
 
     # --- what the view shows, set by the simulation ----------------------------------------------
