@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from adapters.http_body import PLAIN, UnreadableBody, read_body
 from adapters.spi import NotSent, Unavailable, Unknown
 
 T = TypeVar("T")
@@ -117,8 +118,12 @@ class RpcClient:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
             async with asyncio.timeout(self._timeout):
-                async with self._http.stream("POST", node.url, json=request) as response:
-                    raw = await _body(response)
+                async with self._http.stream(
+                    "POST", node.url, json=request, headers=PLAIN
+                ) as response:
+                    raw = await read_body(response, MAX_ANSWER)
+        except UnreadableBody as error:
+            raise Unusable(f"{node.url} {error}", sent=True) from None
         except _BEFORE_SENDING as error:
             raise Unusable(f"{node.url} cannot be reached", sent=False) from error
         except TimeoutError as error:
@@ -150,19 +155,10 @@ class RpcClient:
             self.nodes.insert(0, node)
 
 
-async def _body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > MAX_ANSWER:
-            raise httpx.ReadError(f"answer is longer than {MAX_ANSWER} bytes")
-    return bytes(body)
-
-
 def _answer(url: str, status: int, raw: bytes, parse: Parse[T]) -> T:
     try:
         answer = json.loads(raw)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Unusable(f"{url} answers what is not JSON (HTTP {status})", sent=True) from error
     failure = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(failure, dict):

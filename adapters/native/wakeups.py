@@ -45,14 +45,14 @@ class Wakeups:
         await self._drop()
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await connect(url, proxy=None, close_timeout=1)
+                connection = await connect(url, proxy=None, compression=None, close_timeout=1)
                 self._connection, self._url = connection, url
                 query = {"query": "tm.event='NewBlockHeader'"}
                 request = {"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": query}
                 await connection.send(json.dumps(request))
                 if "error" in json.loads(await connection.recv()):
                     await self._drop()
-        except (OSError, TimeoutError, WebSocketException, ValueError, TypeError):
+        except (OSError, TimeoutError, WebSocketException, ValueError, TypeError, RecursionError):
             await self._drop()
 
     async def wait(self) -> None:

@@ -15,6 +15,7 @@ from typing import Final, assert_never
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from adapters.http_body import PLAIN, UnreadableBody, read_body
 from adapters.spi import AdapterError, NotSent, Rejected, Signer, SigningFailed, Unavailable
 from adapters.spi import Unknown as MaybeSent
 from relayers.offers import typed_data
@@ -102,19 +103,17 @@ class PeerMessenger:
 
     async def _request(self, peer: Peer, method: str, path: str, body: bytes | None) -> bytes:
         client = self._clients[peer.address]
-        headers = {"content-type": "application/json"} if body is not None else None
+        headers = dict(PLAIN)
+        if body is not None:
+            headers["content-type"] = "application/json"
         try:
             async with (
                 asyncio.timeout(MOST_SECONDS),
                 client.stream(method, path, content=body, headers=headers) as response,
             ):
-                answer = b""
-                async for chunk in response.aiter_bytes():
-                    answer += chunk
-                    if len(answer) > MAX_ANSWER:
-                        raise Unavailable(
-                            f"peer {peer.name}: its answer is longer than {MAX_ANSWER} bytes"
-                        )
+                answer = await read_body(response, MAX_ANSWER)
+        except UnreadableBody as error:
+            raise Unavailable(f"peer {peer.name} at {peer.url} {error}") from None
         except TimeoutError as error:
             raise MaybeSent(
                 f"peer {peer.name} at {peer.url}: no whole answer within {MOST_SECONDS} s"

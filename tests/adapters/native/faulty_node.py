@@ -15,7 +15,8 @@ import httpx
 
 Twist = Callable[[str, Any], Any]
 """Given a method and the real node's whole answer: the answer to give instead. It may return
-bytes (sent as they are), HANG, DROP (close without an answer), or (status, bytes)."""
+bytes (sent as they are), HANG, DROP (close without an answer), or (status, bytes), with a third for
+header lines where there are any."""
 
 HANG = object()
 DROP = object()
@@ -67,15 +68,16 @@ class FaultyNode:
         else:
             real = await self.pass_on(body)
         given = self.twist(method, real)
-        status = 200
+        status, headers = 200, ""
         if given is HANG:
             await asyncio.Event().wait()
         if given is DROP:
             return False
         if isinstance(given, tuple):
-            status, given = given
+            status, given, headers = (*given, "")[:3]
         raw = given if isinstance(given, bytes) else json.dumps(given).encode()
-        writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
+        head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(raw)}\r\n{headers}\r\n"
+        writer.write(head.encode() + raw)
         await writer.drain()
         return True
 

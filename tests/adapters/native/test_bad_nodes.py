@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from contextlib import aclosing
 from typing import Any
 
@@ -42,6 +44,12 @@ BAD_ANSWERS: dict[str, Any] = {
     "no node of this chain answers": lambda method, answer: [1, 2],
     "within 5 seconds": lambda method, answer: HANG,
     "broke off": lambda method, answer: DROP,
+    "content-encoding 'gzip, gzip', which was not": lambda method, answer: (
+        200,
+        gzip.compress(gzip.compress(json.dumps(answer).encode())),
+        "Content-Encoding: gzip, gzip\r\n",
+    ),
+    "answers what is not JSON": lambda method, answer: b"[" * 100_000,
     "went back in time": twist_back_in_time,
     "the hash it is said to have": twist_block_hash,
     "Internal error: broken": lambda method, answer: {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import ssl
@@ -22,7 +23,7 @@ from starlette.routing import Route
 from adapters.spi import AdapterError, Misconfigured, NotSent, Rejected, Unavailable
 from adapters.spi import Unknown as MaybeSent
 from relayers.offers import peer_messenger
-from relayers.offers.peer_messenger import PeerMessenger, open_messenger
+from relayers.offers.peer_messenger import MAX_ANSWER, PeerMessenger, open_messenger
 from relayers.offers.peers import Peer, Peers, PinnedCertificate, TrustedAuthority
 from relayers.offers.typed_data import decline_digest, offer_digest, sign, signed_by
 from relayers.offers.wire import DeclineMessage, OfferMessage, decline_of, offer_of, parse
@@ -141,6 +142,20 @@ async def redirect(_request: Request) -> Response:
     return Response(status_code=307, headers={"location": "https://127.0.0.1:1/elsewhere"})
 
 
+def bomb(status: int, layers: int) -> Answer:
+    """Some hundred bytes on the wire, 4 MiB when they are unfolded."""
+    body = bytes(4 * 1024 * 1024)
+    for _ in range(layers):
+        body = gzip.compress(body)
+
+    async def answer(request: Request) -> Response:
+        assert request.headers["accept-encoding"] == "identity"
+        assert len(body) < MAX_ANSWER
+        return Response(body, status, {"content-encoding": ", ".join(["gzip"] * layers)})
+
+    return answer
+
+
 async def nested(_request: Request) -> Response:
     return Response(b"[" * 15_000, 400)
 
@@ -155,9 +170,12 @@ async def nested(_request: Request) -> Response:
         (problem(429, "too_many_offers"), Unavailable, "because"),
         (problem(400, "x", "line\nbreak \x1b[31m" + "y" * 999), Rejected, r"linebreak \[31my+$"),
         (garbage, Unavailable, "status 500"),
-        (long, Unavailable, "longer than"),
+        (long, Unavailable, "more than 16384 bytes"),
         (redirect, Unavailable, "status 307"),
         (nested, Rejected, "status 400"),
+        (bomb(200, 1), Unavailable, "content-encoding 'gzip', which was not asked for"),
+        (bomb(200, 2), Unavailable, "content-encoding 'gzip, gzip', which was not asked for"),
+        (bomb(400, 2), Unavailable, "content-encoding 'gzip, gzip', which was not asked for"),
     ],
 )
 async def test_each_answer_has_its_meaning(
