@@ -2,14 +2,15 @@
 
 It watches every chain of its configuration. When a preimage shows on one of them it claims each
 open lock under that hashlock for the lock's recipient; when a deadline has come it refunds the lock
-to its sender. What it knows comes from the chains and can be read from them again.
+to its sender. On each chain it does so many of these at a time as the chain's profile says
+(``at_once``). What it knows comes from the chains and can be read from them again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from adapters.model import (
@@ -158,28 +159,47 @@ class Watchtower:
     # --- acting ------------------------------------------------------------------------------
 
     async def _act(self, chain: ChainId) -> None:
-        while True:
-            self._moved[chain].clear()
-            clock = self._clock()
-            due = errands(
-                self._tower,
-                self._heads,
-                int(clock),
-                self._serves,
-                patience=self._patience,
-                to_final=self._to_final,
-            )
-            for errand in due:
-                lock = errand.lock
-                if lock.terms.chain == chain and clock >= self._not_before.get(lock.lock_id, 0):
-                    await self._try(errand)
-                    if self._moved[chain].is_set():
-                        break  # A secret may have come out: its claim goes before all refunds.
-            try:
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await self._moved[chain].wait()
-            except TimeoutError:
-                pass
+        """What is begun goes on until it is done; what is due is judged anew for each place that is
+        free, because a secret that has come out goes before all refunds."""
+        at_once = self._posts[chain].adapter.profile.at_once
+        begun: set[LockId] = set()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._moved[chain].clear()
+                for errand in self._due(chain, begun)[: at_once - len(begun)]:
+                    begun.add(errand.lock.lock_id)
+                    tasks.create_task(self._do(errand, begun))
+                try:
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self._moved[chain].wait()
+                except TimeoutError:
+                    pass
+
+    def _due(self, chain: ChainId, begun: Collection[LockId]) -> Sequence[TowerErrand]:
+        """What is to be done on a chain now and is not begun, the most urgent first."""
+        clock = self._clock()
+        due = errands(
+            self._tower,
+            self._heads,
+            int(clock),
+            self._serves,
+            patience=self._patience,
+            to_final=self._to_final,
+        )
+        return [
+            errand
+            for errand in due
+            if errand.lock.terms.chain == chain
+            and errand.lock.lock_id not in begun
+            and clock >= self._not_before.get(errand.lock.lock_id, 0)
+        ]
+
+    async def _do(self, errand: TowerErrand, begun: set[LockId]) -> None:
+        try:
+            await self._try(errand)
+        finally:
+            begun.discard(errand.lock.lock_id)
+            self._moved[errand.lock.terms.chain].set()
 
     async def _try(self, errand: TowerErrand) -> None:
         lock = errand.lock

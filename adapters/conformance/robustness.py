@@ -22,6 +22,7 @@ from adapters.conformance.bench import (
 from adapters.conformance.harness import Harness
 from adapters.model import (
     Capability,
+    Claim,
     Lock,
     LockClaimed,
     LockOpened,
@@ -51,6 +52,18 @@ async def test_twenty_locks_at_once_from_one_account(harness: Harness) -> None:
                 LockOpened(lock_id, terms)
             ]
         await bench.moved(before, sender=-sum(range(1, 21)))
+
+
+async def test_so_many_claims_go_out_at_once_as_the_profile_says(harness: Harness) -> None:
+    async with bench_on(harness) as bench:
+        number = min(bench.profile.at_once, 20)
+        preimages = [new_preimage() for _ in range(number)]
+        locks = [await bench.locked(await bench.terms(preimage)) for preimage in preimages]
+        async with asyncio.TaskGroup() as group:
+            for lock_id, preimage in zip(locks, preimages, strict=True):
+                group.create_task(bench.submit(Claim(lock_id, preimage), bench.recipient))
+        for lock_id in locks:
+            await bench.stream.observed(lock_id, LockClaimed, Stage.FINAL)
 
 
 async def test_two_parties_settle_at_once_and_one_lock_is_settled_once(harness: Harness) -> None:

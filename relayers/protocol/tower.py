@@ -7,9 +7,9 @@ down, and can do nobody harm. It never needs a preimage that is not on a chain a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from adapters.model import (
     AccountId,
@@ -46,10 +46,12 @@ class WatchedLock:
 
 @dataclass(frozen=True, slots=True)
 class KnownSecret:
-    """A preimage that a chain has shown. ``seen``: by the tower's clock."""
+    """A preimage that a chain has shown. ``seen``: by the tower's clock. ``paid``: it has opened a
+    lock that somebody served had made, who is owed what else it opens."""
 
     preimage: Preimage
     seen: int
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class RefundFor:
 
 
 TowerErrand = ClaimFor | RefundFor
+E = TypeVar("E", ClaimFor, RefundFor)
 
 
 def serves(terms: LockTerms, accounts: frozenset[AccountId]) -> bool:
@@ -100,9 +103,13 @@ def absorb(
             return _with(tower, replace(lock, opened_at=max(lock.opened_at, height)))
         case LockClaimed(lock_id, hashlock, preimage):
             # Known for good, even where the claim that showed it is retracted.
-            if hashlock not in tower.secrets and preimage.hashlock() == hashlock:
-                known = KnownSecret(preimage, clock)
-                tower = replace(tower, secrets={**tower.secrets, hashlock: known})
+            if preimage.hashlock() == hashlock:
+                known = tower.secrets.get(hashlock, KnownSecret(preimage, clock))
+                opened = tower.locks.get(lock_id)
+                if opened is not None and opened.terms.sender in accounts:
+                    known = replace(known, paid=True)
+                if tower.secrets.get(hashlock) != known:
+                    tower = replace(tower, secrets={**tower.secrets, hashlock: known})
             return _settled(tower, lock_id, stage, clock)
         case LockRefunded(lock_id):
             return _settled(tower, lock_id, stage, clock)
@@ -159,7 +166,12 @@ def errands(
     to_final: Mapping[ChainId, int],
 ) -> tuple[TowerErrand, ...]:
     """What is to be done now, judged by each chain's own time: the claims first, since a late one
-    is lost and a late refund is not; among each, the nearest deadline first.
+    is lost and a late refund is not. Among each the hashlocks take turns, in the order of their
+    nearest deadlines, so that no number of locks under one of them makes the others wait.
+
+    Of the claims those come first whose secret has opened a lock of somebody served. Anybody can
+    lock dust for a served account under secrets of their own, as many as they like; only who was
+    given a lock by that account, which was agreed on, can open it.
 
     A lock is claimed where either party is served, and refunded only where its sender is: what
     comes back to somebody else is no reason to spend this tower's fees.
@@ -184,8 +196,18 @@ def errands(
                 claims.append(ClaimFor(lock, known.preimage))
         elif -left >= patience and (not accounts or lock.terms.sender in accounts):
             refunds.append(RefundFor(lock))
-    return (*sorted(claims, key=_deadline), *sorted(refunds, key=_deadline))
+    owed = [claim for claim in claims if tower.secrets[claim.lock.terms.hashlock].paid]
+    others = [claim for claim in claims if not tower.secrets[claim.lock.terms.hashlock].paid]
+    return (*_in_turns(owed), *_in_turns(others), *_in_turns(refunds))
 
 
-def _deadline(errand: TowerErrand) -> int:
-    return errand.lock.terms.deadline
+def _in_turns(errands: Sequence[E]) -> list[E]:
+    """The first of each hashlock, then the second of each, and so on; of each the nearest deadline
+    first, and in each round too."""
+    rounds: dict[Hashlock, int] = {}
+    placed: list[tuple[int, E]] = []
+    for errand in sorted(errands, key=lambda errand: errand.lock.terms.deadline):
+        hashlock = errand.lock.terms.hashlock
+        placed.append((rounds.get(hashlock, 0), errand))
+        rounds[hashlock] = rounds.get(hashlock, 0) + 1
+    return [errand for _, errand in sorted(placed, key=lambda place: place[0])]

@@ -15,6 +15,7 @@ from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase
 from relayers.protocol.timelocks import gap
 from relayers.signer_turns import SignerTurns, Urgency
+from tests.relayers.commits import Commits
 from tests.relayers.virtual_time import clock, run
 from tests.relayers.world import (
     ALICE,
@@ -32,27 +33,6 @@ from tests.relayers.world import (
 AT_ONCE = 4
 SWAPS = 8
 """Two turns' worth: the second begins within the reaction time."""
-
-
-class Commits:
-    """Submits as on Fabric: returns once the transaction is in a block, I later."""
-
-    def __init__(self, view: SimulatedAdapter) -> None:
-        view.profile = replace(view.profile, at_once=AT_ONCE)
-        self._submit = view.submit
-        self.most = 0
-        self._now = 0
-        view.submit = self.submit  # type: ignore[method-assign]
-
-    async def submit(self, action: Action, credential: Credential) -> Submission:
-        self._now += 1
-        self.most = max(self.most, self._now)
-        try:
-            submission = await self._submit(action, credential)
-            await asyncio.sleep(BOUNDS.inclusion)
-            return submission
-        finally:
-            self._now -= 1
 
 
 Submit = Callable[[Action, Credential], Coroutine[Any, Any, Submission]]
@@ -79,7 +59,7 @@ def test_many_secrets_that_come_out_at_once_are_all_claimed_within_the_gap() -> 
 
     async def main() -> None:
         world = World()
-        commits = Commits(world.bob.views[A])
+        commits = Commits(world.bob.views[A], AT_ONCE)
         keep_secret(world.alice)
         await world.alice.start()
         await world.bob.start()

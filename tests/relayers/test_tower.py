@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -265,3 +266,51 @@ def test_a_damaged_file_is_one_clear_error(content: bytes, tmp_path: Path) -> No
     with pytest.raises(TowerStateError, match="remove it, and all of it is read from the chains"):
         TowerState(path).load()
     assert path.read_bytes() == content
+
+
+def claims_in_order(*deadlines: tuple[int, int], paid: frozenset[int]) -> list[tuple[int, int]]:
+    """The claims of locks with these secrets and deadlines, in the order in which they are due."""
+    a, b = CHAINS
+    tower = Tower()
+    served = frozenset({AccountId(a, "bob"), AccountId(b, "bob")})
+    heads = {a: Head(a, 1, bytes(32), 50, 1), b: Head(b, 1, bytes(32), 50, 1)}
+    for number, deadline in deadlines:
+        due = terms(a, number, deadline)
+        tower = absorb(tower, seen(a, LockOpened(lock_id(due), due)), 1, served)
+        shown = terms(b, number, deadline)
+        if number in paid:
+            shown = replace(shown, sender=AccountId(b, "bob"), recipient=AccountId(b, "ann"))
+        tower = absorb(tower, seen(b, LockOpened(lock_id(shown), shown)), 1, served)
+        claimed = LockClaimed(lock_id(shown), shown.hashlock, preimage(number))
+        tower = absorb(tower, seen(b, claimed), 2, served)
+    found = errands(tower, heads, 50, served, patience=0, to_final={a: 10, b: 100})
+    numbers = {preimage(number).hashlock(): number for number, _ in deadlines}
+    return [
+        (numbers[errand.lock.terms.hashlock], errand.lock.terms.deadline)
+        for errand in found
+        if errand.lock.terms.chain == a
+    ]
+
+
+def test_the_hashlocks_take_turns() -> None:
+    order = claims_in_order((1, 110), (1, 111), (1, 112), (2, 190), (2, 191), paid=frozenset())
+    assert order == [(1, 110), (2, 190), (1, 111), (2, 191), (1, 112)]
+
+
+def test_what_somebody_served_has_paid_for_is_claimed_first() -> None:
+    order = claims_in_order((1, 110), (2, 111), (3, 190), (4, 189), paid=frozenset({3, 4}))
+    assert order == [(4, 189), (3, 190), (1, 110), (2, 111)]
+
+
+def test_what_was_paid_for_is_known_though_the_secret_was_seen_before() -> None:
+    a, b = CHAINS
+    served = frozenset({AccountId(b, "ann")})
+    own = terms(b, 1, 100)
+    tower = absorb(Tower(), seen(b, LockOpened(lock_id(own), own)), 1, served)
+    elsewhere = LockClaimed(LockId(bytes(32)), own.hashlock, preimage(1))
+    tower = absorb(tower, seen(a, elsewhere), 2, served)
+    assert not tower.secrets[own.hashlock].paid
+    claimed = LockClaimed(lock_id(own), own.hashlock, preimage(1))
+    tower = absorb(tower, seen(b, claimed), 3, served)
+    assert tower.secrets[own.hashlock].paid
+    assert tower.secrets[own.hashlock].seen == 2
