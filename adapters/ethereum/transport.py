@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from web3.providers import AsyncHTTPProvider
     from websockets.asyncio.client import ClientConnection
 
-_MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of one WebSocket message: a full range of logs fits, a flood does not."""
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of one answer: a full range of logs fits, a flood does not."""
 
 _MAX_WAIT = 300.0
 """Seconds of Retry-After that are believed; a node that asks for more is asked again then."""
@@ -98,22 +98,35 @@ class HttpTransport:
         self._url = url
         self._timeout = timeout
         self._provider: AsyncHTTPProvider | None = None
+        self._connecting = asyncio.Lock()
 
-    def _connected(self) -> AsyncHTTPProvider:
-        if self._provider is None:
-            import aiohttp
+    async def _connected(self) -> AsyncHTTPProvider:
+        async with self._connecting:
+            if self._provider is None:
+                self._provider = await self._connect()
+            return self._provider
 
-            provider = _import_provider()
-            timeout = aiohttp.ClientTimeout(
-                total=self._timeout, sock_connect=min(5.0, self._timeout)
-            )
-            self._provider = provider(
-                self._url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
-            )
-        return self._provider
+    async def _connect(self) -> AsyncHTTPProvider:
+        provider_class = _import_provider()
+        import aiohttp
+
+        from adapters.ethereum.http_session import open_session
+
+        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
+        provider = provider_class(
+            self._url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
+        )
+        session = open_session()
+        try:
+            # web3's own session would unfold and keep an answer of any length.
+            await provider.cache_async_session(session)
+        except BaseException:
+            await session.close()
+            raise
+        return provider
 
     async def request(self, method: str, params: Sequence[Any]) -> Any:
-        provider = self._connected()
+        provider = await self._connected()
         import aiohttp
 
         try:
@@ -201,7 +214,10 @@ class WebSocketTransport:
 
             try:
                 self._socket = await connect(
-                    self._url, open_timeout=min(5.0, self._timeout), max_size=_MAX_ANSWER
+                    self._url,
+                    open_timeout=min(5.0, self._timeout),
+                    max_size=MAX_ANSWER,
+                    compression=None,
                 )
             except (websockets.WebSocketException, OSError, TimeoutError) as error:
                 raise NodeFailed(

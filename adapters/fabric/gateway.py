@@ -29,6 +29,9 @@ _MAX_MESSAGE = 100 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", _MAX_MESSAGE),
+    # A peer sends as it is asked to, uncompressed: one that compresses all the same is refused
+    # before its message is unfolded. Bit 0 is "identity".
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     # Peers refuse pings more frequent than one a minute.
     ("grpc.keepalive_time_ms", 120_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from adapters.ethereum import http_session
 from adapters.model import Claim, Lock, LockState, Stage
 from adapters.spi import Misconfigured, NotSent, Rejected, Unavailable, Unknown
 from tests.adapters.ethereum.anvil import Network, bare_anvil
@@ -119,6 +121,35 @@ async def test_garbage_is_not_believed(kind: str, network: Network) -> None:
             assert "key-that-must-not-be-shown" not in str(caught.value)
         async with opened(network.settings(urls=[edge.url, network.url])) as adapter:
             assert (await adapter.head()).height > 0
+
+
+BLOCK_BY_GZIP = Answer(
+    body=gzip.compress(json.dumps({"jsonrpc": "2.0", "id": 1, "result": None}).encode()),
+    headers=(("Content-Encoding", "gzip"),),
+)
+
+
+async def test_a_compressed_answer_is_not_unfolded(network: Network) -> None:
+    async with (
+        edge_before(network.url) as edge,
+        opened(network.settings(urls=[edge.url])) as adapter,
+    ):
+        edge.rule = on("eth_getBlockByNumber", BLOCK_BY_GZIP)
+        with pytest.raises(Unavailable, match="content-encoding 'gzip', which was not asked"):
+            await adapter.head()
+
+
+async def test_an_answer_without_end_is_not_kept(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_session, "MAX_ANSWER", 100_000)
+    async with (
+        edge_before(network.url) as edge,
+        opened(network.settings(urls=[edge.url])) as adapter,
+    ):
+        edge.rule = on("eth_getBlockByNumber", Answer(body=b" " * 100_001))
+        with pytest.raises(Unavailable, match="more than 100000 bytes"):
+            await adapter.head()
 
 
 async def test_429_is_respected(network: Network) -> None:

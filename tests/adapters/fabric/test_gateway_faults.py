@@ -86,11 +86,14 @@ async def silent(_request: Any, _context: Any) -> Any:
 
 @asynccontextmanager
 async def gateway_to(
-    *peers: FakePeer, reader: Identity = ME, request_timeout: float = 30.0
+    *peers: FakePeer,
+    reader: Identity = ME,
+    request_timeout: float = 30.0,
+    compression: grpc.Compression = grpc.Compression.NoCompression,
 ) -> AsyncIterator[Gateway]:
     servers = []
     for peer in peers:
-        server = grpc.aio.server()
+        server = grpc.aio.server(compression=compression)
         gateway_pb2_grpc.add_GatewayServicer_to_server(peer, server)
         peer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         await server.start()
@@ -129,6 +132,13 @@ async def test_garbage_from_a_peer_is_unavailable(garbage: bytes) -> None:
             await ledger.block(1)
         with pytest.raises(Unavailable):
             await ledger.block_of("ab" * 32)
+
+
+async def test_a_compressed_answer_is_refused_before_it_is_unfolded() -> None:
+    peer = FakePeer(Evaluate=saying(bytes(1024 * 1024)))
+    async with gateway_to(peer, compression=grpc.Compression.Gzip) as gateway:
+        with pytest.raises(Unavailable, match=r"INTERNAL: .*gzip"):
+            await gateway.evaluate("isthmus", "clock")
 
 
 async def test_another_block_than_the_one_asked_for_is_unavailable() -> None:

@@ -1,0 +1,41 @@
+"""The HTTP session that web3's provider asks a node through: answers are read plain and counted.
+
+Apart from ``transport.py`` because importing aiohttp takes long.
+"""
+
+from __future__ import annotations
+
+from aiohttp import ClientResponse, ClientSession, TCPConnector
+
+from adapters.ethereum.node_errors import NodeFailed
+from adapters.ethereum.transport import MAX_ANSWER
+from adapters.http_body import PLAIN, UnreadableBody, check_plain, too_long
+
+
+class BoundedResponse(ClientResponse):
+    async def read(self) -> bytes:
+        """The body, once. Raises NodeFailed where it is encoded or too long, and what aiohttp
+        raises while it reads."""
+        try:
+            check_plain(self.headers)
+            body = bytearray()
+            async for part in self.content.iter_any():
+                body += part
+                if len(body) > MAX_ANSWER:
+                    raise too_long(MAX_ANSWER)
+        except UnreadableBody as error:
+            self.close()
+            raise NodeFailed(str(error)) from None
+        return bytes(body)
+
+
+def open_session() -> ClientSession:
+    """A connection per request, as web3 has it: one that the node has closed meanwhile would leave
+    it open whether a transaction was sent. Each status that is not a success is raised."""
+    return ClientSession(
+        headers=PLAIN,
+        auto_decompress=False,
+        raise_for_status=True,
+        response_class=BoundedResponse,
+        connector=TCPConnector(force_close=True),
+    )
