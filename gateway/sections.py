@@ -202,6 +202,11 @@ class RuleSection(Section):
     price_max: str | None = Field(
         default=None, description="The most got per given, inclusive. Default: no bound."
     )
+    least: str | None = Field(
+        default=None,
+        description="The least given in one swap, in smallest units: give more than its fees are "
+        "worth. Default: a hundredth of per_swap.",
+    )
     per_swap: str = Field(description="The most given in one swap, in smallest units.")
     per_day: str = Field(description="The most given to this peer within 24 hours.")
 
@@ -210,16 +215,25 @@ class RuleSection(Section):
     def _price(cls, value: Any) -> Any:
         return value if value is None else _fraction(value)
 
-    @field_validator("per_swap", "per_day", mode="before")
+    @field_validator("least", "per_swap", "per_day", mode="before")
     @classmethod
     def _limit(cls, value: Any) -> Any:
-        return _amount(value)
+        return value if value is None else _amount(value)
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
         if self.price_max is not None and Fraction(self.price_max) < Fraction(self.price_min):
             raise ValueError("price_max is below price_min: no offer could ever fit")
+        if self.least_given > int(self.per_swap):
+            raise ValueError("per_swap is below least: no offer could ever fit")
         return self
+
+    @property
+    def least_given(self) -> int:
+        """``least``, or its default: dust must not cost an operator more in fees than it brings."""
+        if self.least is not None:
+            return int(self.least)
+        return max(1, int(self.per_swap) // 100)
 
 
 class PolicySection(Section):
@@ -287,6 +301,14 @@ class OffersSection(Section):
     )
     hourly: int = Field(
         default=1_000, ge=1, description="Offers of one peer that are taken in within an hour."
+    )
+    swaps_per_peer: int | None = Field(
+        default=None,
+        ge=1,
+        description="Swaps with one peer that are open at once and whose claims are made on one "
+        "chain; own offers count. Default: n × (1 + R ÷ I), rounded down, with I of that chain and "
+        "n, how many claims of one account it takes at once (16; 1 for an adapter that does not "
+        "say): so many can be claimed in time though all secrets come out at the last moment.",
     )
 
 

@@ -127,6 +127,7 @@ def _policy(section: PolicySection) -> Policy:
             give=AssetId.parse(rule.give),
             price_min=Fraction(rule.price_min),
             price_max=Fraction(rule.price_max) if rule.price_max is not None else None,
+            least=rule.least_given,
             per_swap=int(rule.per_swap),
             per_day=int(rule.per_day),
         )

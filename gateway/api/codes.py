@@ -44,6 +44,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "signing_failed": "A key could not sign now. The same request may succeed later.",
     "too_large": "The body is longer than allowed.",
     "too_many_offers": "The peer has too many offers open, or made too many within the hour.",
+    "too_many_swaps": "So many swaps with this peer are open as could be claimed in time.",
     "unauthorised": "The request does not carry this gateway's bearer token.",
     "unexpected": "Told by the client alone: the answer is not one of a gateway.",
     "unknown_asset": "The chain has no such asset.",

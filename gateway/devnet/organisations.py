@@ -183,6 +183,7 @@ def _policy(networks: Mapping[str, DevelopmentNetwork]) -> dict[str, Any]:
                 "get": str(get),
                 "give": str(give),
                 "price_min": f"1/{_MOST}",
+                "least": "1",
                 "per_swap": _MOST,
                 "per_day": _MOST,
             }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import assert_never
 
-from adapters.model import Hashlock, LockId
+from adapters.model import ChainId, Hashlock, LockId
 from adapters.spi import Signer, SigningFailed
 from relayers.clock import Clock
 from relayers.offers import typed_data
@@ -17,7 +18,7 @@ from relayers.offers.rules import OfferRules
 from relayers.protocol import timelocks
 from relayers.protocol.facts import FactBody
 from relayers.protocol.offer import Acceptance, Offer, terms_a, terms_b
-from relayers.protocol.state import Ignored, Swap
+from relayers.protocol.state import Ignored, Phase, Role, Swap
 
 _IGNORED = {
     Ignored.NO_SWAP: Refusal.UNKNOWN_SWAP,
@@ -97,6 +98,26 @@ class Dealing:
                 "deadline",
             )
 
+    def refuse_too_many(self, peer: bytes, claimed_on: TradedChain, but: Hashlock) -> None:
+        """One more swap with a peer, ``but`` this one, that is to be claimed by us on this chain.
+        Raises OfferRefused (too_many_swaps)."""
+        profile = claimed_on.adapter.profile
+        most = self.rules.swaps_per_peer
+        if most is None:
+            most = timelocks.claims_in_time(profile.bounds, self.chains.bounds, profile.at_once)
+        found = sum(
+            _claimed_on(swap, peer) == claimed_on.id
+            for swap in self.swaps.swaps()
+            if swap.hashlock != but
+        )
+        if found >= most:
+            raise OfferRefused(
+                Refusal.TOO_MANY_SWAPS,
+                f"{found} swaps with this peer are open that this gateway claims on chain "
+                f"{claimed_on.name}, and no more than {most} may be, so that all can be claimed in "
+                "time; wait until one has ended",
+            )
+
     async def lock_ids(self, offer: Offer, acceptance: Acceptance) -> tuple[LockId, LockId]:
         """Both lock ids, after both chains have said that they are unused and that they have no
         objection to the lock. Raises OfferRefused (lock_used, chain_objects, invalid_value,
@@ -119,6 +140,20 @@ class Dealing:
         """Puts a fact to the engine. Raises OfferRefused where it moved nothing."""
         outcome = await self.swaps.put(key, body, f"{key.hex()}:{fact_id}")
         return taken(outcome)
+
+
+def _claimed_on(swap: Swap, peer: bytes) -> ChainId | None:
+    """Where we claim, or may have to; None where nothing binds us, or it is another peer's."""
+    if swap.ended:
+        return None
+    match swap.role:
+        case Role.INITIATOR:
+            return swap.offer.b.chain if swap.offer.responder == peer else None
+        case Role.RESPONDER:
+            bound = swap.phase is not Phase.RECEIVED and swap.offer.initiator == peer
+            return swap.offer.a.chain if bound else None
+        case _:
+            assert_never(swap.role)
 
 
 def taken(outcome: PutOutcome) -> Swap:

@@ -95,6 +95,8 @@ class OfferDesk:
         self._swap_key = swap_key
         self._greeter = greeter
         self._chance = chance
+        self._taking_on = asyncio.Lock()
+        """Held from the count of open swaps until there is one more."""
 
     # --- making ----------------------------------------------------------------------------------
 
@@ -158,10 +160,12 @@ class OfferDesk:
             ) from error
         await self._refuse_objections(a, b, offer)
         warnings = await _shortages(a, b, offer)
-        body = OfferMade(offer, await dealing.sign(digest), dealing.chains.schedule(a, b))
-        outcome = await dealing.swaps.put(
-            offer.hashlock, body, f"{offer.hashlock.hex()}:offer_made"
-        )
+        async with self._taking_on:
+            dealing.refuse_too_many(peer.address, b, offer.hashlock)
+            body = OfferMade(offer, await dealing.sign(digest), dealing.chains.schedule(a, b))
+            outcome = await dealing.swaps.put(
+                offer.hashlock, body, f"{offer.hashlock.hex()}:offer_made"
+            )
         if outcome.ignored is Ignored.KNOWN_ALREADY:
             raise OfferRefused(Refusal.HASHLOCK_SEEN, "an offer with this hashlock was made before")
         return Made(taken(outcome), warnings)
@@ -228,6 +232,8 @@ class OfferDesk:
         offer = swap.offer
         a = dealing.chains.at(offer.a.chain, "a.chain")
         b = dealing.chains.at(offer.b.chain, "b.chain")
+        # Before any chain is asked, because a policy tries again and again; and once more below.
+        dealing.refuse_too_many(offer.initiator, a, hashlock)
         now = await dealing.now(a, b)
         if now >= offer.valid_until:
             raise OfferRefused(
@@ -246,8 +252,10 @@ class OfferDesk:
         acceptance = Acceptance(offer_digest(offer), offer.hashlock, a.account, b.account)
         lock_a, lock_b = await dealing.lock_ids(offer, acceptance)
         digest = acceptance_digest(acceptance)
-        body = OfferAccepted(acceptance, await dealing.sign(digest), lock_a, lock_b)
-        return await dealing.put(hashlock, body, f"accepted:{digest.hex()}")
+        async with self._taking_on:
+            dealing.refuse_too_many(offer.initiator, a, hashlock)
+            body = OfferAccepted(acceptance, await dealing.sign(digest), lock_a, lock_b)
+            return await dealing.put(hashlock, body, f"accepted:{digest.hex()}")
 
     async def decline(self, hashlock: Hashlock, reason: str) -> Swap:
         """Declines a received offer; ``reason`` is told to the peer. Raises OfferRefused."""

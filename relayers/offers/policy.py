@@ -25,13 +25,15 @@ class Rule:
     """One pair of assets that may be exchanged without asking.
 
     ``price_min`` and ``price_max`` bound got ÷ given, both inclusive (None: no upper bound).
-    ``per_swap`` and ``per_day`` bound what is given, in its smallest units.
+    ``least``, ``per_swap`` and ``per_day`` bound what is given, in its smallest units: each swap
+    costs its fees, and a place among those with this peer, however small it is.
     """
 
     get: AssetId
     give: AssetId
     price_min: Fraction
     price_max: Fraction | None
+    least: int
     per_swap: int
     per_day: int
 
@@ -80,6 +82,10 @@ def decide(policy: Policy, offer: Offer, given: Mapping[AssetId, int], at: int) 
     if rule.price_max is not None and price > rule.price_max:
         # A price too good is a mistake, or a trap: a person shall look at it.
         reasons.append(f"the price {price} is above the most allowed, {rule.price_max}")
+    if offer.b.amount < rule.least:
+        reasons.append(
+            f"{offer.b.amount} of {offer.b.asset} is below the least per swap, {rule.least}"
+        )
     if offer.b.amount > rule.per_swap:
         reasons.append(
             f"{offer.b.amount} of {offer.b.asset} is above the limit per swap, {rule.per_swap}"

@@ -43,6 +43,8 @@ class Refusal(StrEnum):
     OFFER_MISMATCH = "offer_mismatch"
     """An acceptance or a decline that does not fit the offer it names."""
     TOO_MANY_OFFERS = "too_many_offers"
+    TOO_MANY_SWAPS = "too_many_swaps"
+    """More secrets of this peer could come out at once than there is time to claim with."""
     NOT_NOW = "not_now"
     """The swap is no longer, or not yet, where this could be done."""
     SIGNING_FAILED = "signing_failed"
@@ -56,6 +58,7 @@ TEMPORARY = frozenset(
         Refusal.CHAIN_FROZEN,
         Refusal.PEER_UNAVAILABLE,
         Refusal.TOO_MANY_OFFERS,
+        Refusal.TOO_MANY_SWAPS,
         Refusal.SIGNING_FAILED,
     }
 )

@@ -64,6 +64,17 @@ def gap(s: Schedule) -> int:
     )
 
 
+def claims_in_time(claimed_on: Bounds, gateway: GatewayBounds, at_once: int) -> int:
+    """How many swaps a gateway may have open with one peer whose locks it claims with one account
+    on this chain, ``at_once`` at a time (`ChainProfile.at_once`).
+
+    The peer may let all the secrets out just before t2, and they may be seen only after an outage
+    of O. Of `gap` R, I and F are then left. A claim that is begun within R is in a block I later,
+    in time; whoever waits for that, as on Fabric, begins the next ones every I: 1 + R // I times.
+    """
+    return at_once * (1 + gateway.reaction // max(1, claimed_on.inclusion))
+
+
 def _reveal_room(s: Schedule) -> int:
     return s.gateway.outage + s.gateway.reaction + s.b.inclusion + s.b.finality + s.b.clock
 

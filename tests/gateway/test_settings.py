@@ -153,6 +153,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("peers.0.policy.rules.0.price_max", "1/1000", "price_max is below price_min"),
     ("peers.0.policy.rules.0.per_swap", 0, "from 1 to 2^256 - 1"),
     ("peers.0.policy.rules.0.per_swap", "1.5", "whole number"),
+    ("peers.0.policy.rules.0.least", 0, "from 1 to 2^256 - 1"),
+    ("peers.0.policy.rules.0.least", 11, "per_swap is below least"),
+    ("offers", {"swaps_per_peer": 0}, "greater than or equal to 1"),
     ("peers.0.policy.rules.0.get", "gold", "not a CAIP-19 id"),
 ]
 

@@ -111,6 +111,7 @@ class World:
                     "give": str(self.oil),
                     "price_min": "2",
                     "price_max": "4/1",
+                    "least": 1,
                     "per_swap": 1_000,
                     "per_day": 2_000,
                 }

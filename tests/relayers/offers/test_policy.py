@@ -38,6 +38,7 @@ RULE = Rule(
     give=OIL,
     price_min=Fraction(3, 2),
     price_max=Fraction(2),
+    least=100,
     per_swap=1_000,
     per_day=2_500,
 )
@@ -61,6 +62,8 @@ def offer(get: int = 1_500, give: int = 1_000, deadline: int = 500, **assets: As
         (offer(get=2_000), 0, None),
         (offer(get=2_001), 0, "above the most allowed, 2"),
         (offer(get=1_502, give=1_001), 0, "above the limit per swap, 1000"),
+        (offer(get=150, give=100), 0, None),
+        (offer(get=149, give=99), 0, "99 of sim:beta/token:oil is below the least per swap, 100"),
         (offer(), 1_500, None),
         (offer(), 1_501, "within a day is above the limit, 2500"),
         (offer(deadline=100), 0, None),
@@ -80,7 +83,12 @@ def test_each_bound_holds_at_its_edge(made: Offer, given_before: int, reason: st
 @given(get=st.integers(1, 2**256 - 1), give=st.integers(1, 2**256 - 1))
 def test_prices_are_exact_however_large(get: int, give: int) -> None:
     rule = replace(
-        RULE, price_min=Fraction(get, give), price_max=None, per_swap=2**256, per_day=2**256
+        RULE,
+        price_min=Fraction(get, give),
+        price_max=None,
+        least=1,
+        per_swap=2**256,
+        per_day=2**256,
     )
     policy = replace(POLICY, rules=(rule,))
     assert decide(policy, offer(get=get, give=give), {}, at=0).accept

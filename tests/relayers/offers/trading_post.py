@@ -140,7 +140,9 @@ async def trading_post(
         for asset in ledger.assets:
             if ledger.balance(account, asset, ledger.newest) == 0:
                 ledger.fund(account, asset, FUNDS)
-        adapter = SimulatedAdapter(ledger, bounds=BOUNDS, name=chain.reference, stale_after=30)
+        adapter = SimulatedAdapter(
+            ledger, bounds=BOUNDS, name=chain.reference, stale_after=30, at_once=16
+        )
         adapters[chain] = adapter
         traded.append(TradedChain(adapter, Credential(account, own)))
     journal = MemoryJournal(store if store is not None else MemoryStore())
