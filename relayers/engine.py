@@ -71,6 +71,11 @@ class IntentListener(Protocol):
 
     def closed(self, intent: str) -> None: ...
 
+    def rebuilt(self, key: Hashlock) -> None:
+        """A swap that could not be read was made anew, and stands among ``Engine.swaps``. What of
+        it is open was told before."""
+        ...
+
 
 class Engine:
     """``recheck``: seconds after which the gateway's clock is read again at the latest, so that a
@@ -338,12 +343,20 @@ class Engine:
         except (JournalCorrupt, JournalTooNew, NotRebuilt) as error:
             self._ward.not_rebuilt(key, f"it cannot be made anew from its history: {error}")
             return
+        except Fatal:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault in one swap must not stop the others
+            # The class alone: an error's text may quote what it stumbled over.
+            self._ward.not_rebuilt(key, f"it cannot be made anew from its history: {_name(error)}")
+            return
         await self._journal.rebuild(anew.state, anew.intents)
         self._ward.open(key)
         self._swaps[key] = anew.state
         self._schedule(anew.state, None, self.moment())
         for intent in anew.intents:
             self._open(intent)
+        for listener in self._listeners:
+            listener.rebuilt(key)
 
     async def _told(self, key: Hashlock) -> AsyncIterator[StoredEvent]:
         after = 0

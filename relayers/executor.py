@@ -162,6 +162,10 @@ class Executor:
         if intent == intent_id(key, Kind.LOCK):
             self._give_up(key, after=task)
 
+    def rebuilt(self, key: Hashlock) -> None:
+        # While it could not be read nobody knew that its lock was given up.
+        self._give_up(key)
+
     # --- locks that were given up ------------------------------------------------------------
 
     def _give_up(self, key: Hashlock, after: asyncio.Task[None] | None = None) -> None:

@@ -19,6 +19,7 @@ from relayers.journal.port import (
     Consumption,
     FactEntry,
     Held,
+    JournalCorrupt,
     Restored,
     StoredEvent,
     StoredFact,
@@ -150,7 +151,7 @@ class SqliteJournal:
                 ident,
                 fact_codec().decode(body),
                 at_codec().decode(at),
-                Ignored(ignored) if ignored is not None else None,
+                _ignored(ignored),
             )
             for offset, ident, body, at, ignored in rows
         )
@@ -175,6 +176,16 @@ class SqliteJournal:
 
     async def _rows(self, query: str, *arguments: Any) -> list[Any]:
         return await self._writer.run(lambda w: w.connection.execute(query, arguments).fetchall())
+
+
+def _ignored(word: str | None) -> Ignored | None:
+    try:
+        return Ignored(word) if word is not None else None
+    except ValueError:
+        raise JournalCorrupt(
+            f"a stored fact was ignored for a reason that this version does not know, {word!r}; "
+            "use the version that wrote it, or a newer one"
+        ) from None
 
 
 def _event(body: bytes) -> UserEvent:

@@ -15,6 +15,7 @@ from relayers.protocol.facts import Refused
 from relayers.protocol.intents import Kind, SubmitLock
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase
+from tests.relayers.journal.journals import memory_damage
 from tests.relayers.virtual_time import run
 from tests.relayers.world import ALICE, BOUNDS, A, World, ended, until
 
@@ -103,6 +104,29 @@ def test_a_restart_forgets_no_lock_that_was_given_up(given_up_before: bool) -> N
         plan.down = set()
         await world.alice.start()
         assert (await ended(world.alice, offer.hashlock)).phase is Phase.FAILED
+        await until(lambda: world.chains[A].time > intent.terms.deadline)
+        _never_came(world, intent)
+        await world.close()
+
+    run(main())
+
+
+def test_a_lock_that_was_given_up_is_called_off_once_its_swap_can_be_read_again() -> None:
+    async def main() -> None:
+        world = World()
+        plan = LateLock(LATE)
+        offer, intent = await _begun(world, plan)
+        plan.down = {"abandon"}
+        body = Refused(intent.id, by_chain=False, reason="a test")
+        await world.alice.engine.put(offer.hashlock, body, "test/refused")
+        assert (await ended(world.alice, offer.hashlock)).phase is Phase.FAILED
+        await world.alice.stop()
+        memory_damage(world.alice.store)("snapshot", offer.hashlock)
+        plan.down = set()
+        await world.alice.start()
+        assert offer.hashlock in world.alice.engine.quarantined()
+        assert len(world.chains[A].mempool) == 1, "nobody knows yet that it was given up"
+        assert await world.alice.engine.replay(offer.hashlock) is None
         await until(lambda: world.chains[A].time > intent.terms.deadline)
         _never_came(world, intent)
         await world.close()

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.model import ChainId, Head
+from adapters.model import ChainId, Hashlock, Head
+from relayers import engine as engine_module
 from relayers import rebuild as rebuild_module
-from relayers.engine import Engine
+from relayers.engine import Engine, EngineStopped
 from relayers.journal.memory import MemoryStore
+from relayers.journal.port import JournalError
 from relayers.protocol.facts import Fact
 from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Move, Swap
@@ -46,12 +48,16 @@ class Told:
 
     def __init__(self) -> None:
         self.open: dict[str, Intent] = {}
+        self.anew: list[Hashlock] = []
 
     def opened(self, intent: Intent) -> None:
         self.open[intent.id] = intent
 
     def closed(self, intent: str) -> None:
         self.open.pop(intent, None)
+
+    def rebuilt(self, key: Hashlock) -> None:
+        self.anew.append(key)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -139,6 +145,7 @@ def test_nothing_of_an_unreadable_swap_is_acted_on_and_its_facts_wait(
             # Made anew from its history, and what waited is taken in after it.
             assert len(engine.quarantined()[BAD].facts) == 1
             assert await engine.replay(BAD) is None
+            assert told.anew == [BAD]
             after = engine.swap(BAD)
             assert after is not None
             assert after.a is not None
@@ -216,6 +223,73 @@ async def test_a_history_that_cannot_be_read_leaves_the_swap_where_it_is(tmp_pat
         assert left is not None
         assert "anew from its history: a stored fact is not a record" in left.reason
         assert engine.swap(GOOD) is not None
+
+
+def test_a_history_of_a_newer_version_leaves_the_swap_where_it_is(tmp_path: Path) -> None:
+    async def main() -> None:
+        opener = sqlite_opener(tmp_path)
+        path = tmp_path / "journal.db"
+        await begin(opener)
+        sqlite_damage(path)("snapshot", BAD)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE facts SET ignored='too_loud' WHERE key=?", (BAD,))
+        async with running(opener) as (engine, _):
+            left = await engine.replay(BAD)
+            assert left is not None
+            assert "ignored for a reason that this version does not know, 'too_loud'" in left.reason
+            assert engine.swap(GOOD) is not None
+            # The engine runs on: what a chain shows of the others is taken in.
+            await engine.observe(head(A), [life(1)[2]])
+
+    run(main(), patience=SOON)
+
+
+@pytest.mark.parametrize("error", [ValueError("0xsecret"), RecursionError(), OSError("0xsecret")])
+def test_whatever_is_wrong_with_one_history_the_engine_runs_on(
+    place: tuple[Opener, Damage], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        opener, damage = place
+        await begin(opener)
+        damage("snapshot", BAD)
+
+        def failing(*_: object) -> None:
+            raise error
+
+        async with running(opener) as (engine, told):
+            with monkeypatch.context() as patched:
+                patched.setattr(engine_module, "rebuilt", failing)
+                left = await engine.replay(BAD)
+            assert left is not None
+            assert type(error).__name__ in left.reason
+            assert "secret" not in left.reason
+            assert told.anew == []
+            await engine.observe(head(A), [life(1)[2]])
+            assert await engine.replay(BAD) is None
+            assert told.anew == [BAD]
+
+    run(main(), patience=SOON)
+
+
+def test_a_journal_that_fails_ends_the_engine_also_while_a_swap_is_made_anew(
+    place: tuple[Opener, Damage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        opener, damage = place
+        await begin(opener)
+        damage("snapshot", BAD)
+
+        async def broken(_key: Hashlock) -> None:
+            raise JournalError("the disk is gone")
+
+        async with running(opener) as (engine, _):
+            monkeypatch.setattr(engine._journal, "history", broken)
+            with pytest.raises(JournalError, match="the disk is gone"):
+                await engine.replay(BAD)
+            with pytest.raises(EngineStopped):
+                await engine.observe(head(A), [life(1)[2]])
+
+    run(main(), patience=SOON)
 
 
 def test_a_swap_without_a_history_is_not_made_up() -> None:
