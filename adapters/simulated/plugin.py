@@ -37,6 +37,9 @@ from adapters.spi import (
     Signer,
 )
 
+_AT_ONCE = 16
+"""As on the other chains; a simulated chain takes any number."""
+
 
 class AssetSettings(BaseModel):
     """An asset of the ledger."""
@@ -128,6 +131,7 @@ class SimulatedPlugin:
                     late=settings.inclusion if settings.ledger.late else 0,
                 ),
                 stale_after=settings.stale_after,
+                at_once=_AT_ONCE,
             )
         finally:
             maker.cancel()
