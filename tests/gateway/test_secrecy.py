@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import structlog
 
+from adapters.ethereum.node_errors import NodeFailed
+from adapters.ethereum.transport import connect
 from gateway.api.views import swap_detail
 from gateway.sections import LogLevel
-from gateway.telemetry.logs import hidden, set_up_logs
+from gateway.telemetry.logs import OWN, hidden, set_up_logs
 from relayers.protocol.state import Phase
 from relayers.signing.secret import Secret
 from relayers.signing.swap_key import LocalSwapKey
@@ -34,12 +36,14 @@ from tests.gateway.two_gateways import (
 @pytest.fixture
 def logs() -> Iterator[io.StringIO]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers = list(root.handlers)
+    levels = {name: logging.getLogger(name).level for name in ("", *OWN)}
     stream = io.StringIO()
     set_up_logs(LogLevel.DEBUG, stream)
     yield stream
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     structlog.reset_defaults()
 
 
@@ -133,6 +137,63 @@ def test_logs_hide_what_could_be_a_secret(logs: io.StringIO) -> None:
     assert '"height": 7' in text
     assert "plain words" in text
     assert hidden("swap_key", "x") == hidden("preimage", 1) == "<hidden>"
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_a_node_s_credentials_are_not_logged_at_any_level(
+    scheme: str, logs: io.StringIO
+) -> None:
+    """What web3 and websockets log of a request to a real socket, with ``log.level: debug``."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"node-key" in head
+        assert b"authorization: basic" in head.lower()
+        answer = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = connect(f"{scheme}://user:node-password@127.0.0.1:{port}/v3/node-key", 5)
+    logging.getLogger("adapters.ethereum").debug("asking")
+    if scheme == "http":
+        assert await transport.request("eth_chainId", []) == "0x1"
+    else:
+        with pytest.raises(NodeFailed):
+            await transport.request("eth_chainId", [])
+    await transport.close()
+    server.close()
+    text = logs.getvalue()
+    assert "asking" in text
+    credentials = base64.b64encode(b"user:node-password").decode()
+    for secret in ("node-key", "node-password", credentials):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://node.example/v3/node-key", "https://node.example/<hidden>"),
+        ("wss://user:node-key@node.example:8546/", "wss://node.example:8546/<hidden>"),
+        ("'http://[::1]:8545?apikey=node-key'", "'http://[::1]:8545/<hidden>'"),
+        ("https://node-key@node.example", "https://node.example/<hidden>"),
+        ("https://node.example/a,node-key", "https://node.example/<hidden>"),
+    ],
+)
+def test_a_library_s_warning_names_no_more_than_the_host(
+    url: str, shown: str, logs: io.StringIO
+) -> None:
+    log = logging.getLogger("web3.providers")
+    log.warning("lost %s; again", url)
+    try:
+        raise ConnectionError(f"lost {url}; again")
+    except ConnectionError:
+        log.exception("and its trace")
+    text = logs.getvalue()
+    assert shown in text
+    assert "node-key" not in text
 
 
 def test_the_search_for_secrets_finds_them() -> None:
