@@ -306,9 +306,9 @@ class OffersSection(Section):
         default=None,
         ge=1,
         description="Swaps with one peer that are open at once and whose claims are made on one "
-        "chain; own offers count. Default: n × (1 + R ÷ I), rounded down, with I of that chain and "
-        "n, how many claims of one account it takes at once (16; 1 for an adapter that does not "
-        "say): so many can be claimed in time though all secrets come out at the last moment.",
+        "chain; own offers count. Default: 12 × (1 + R ÷ I), the quotient rounded down, with I of "
+        "that chain (R ÷ I or 1 with an adapter that takes one submission at a time): so many can "
+        "be claimed in time though all secrets come out at the last moment.",
     )
 
 

@@ -12,8 +12,10 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+
+from relayers.protocol.timelocks import at_once_beside_claims
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,17 +32,21 @@ class Urgency:
 
 
 class SignerTurns:
-    """The turns of one signer, of which ``at_once`` may be held at a time. Who has the same urgency
-    goes in the order of arrival."""
+    """The turns of one signer, of which ``at_once`` may be held at a time, most of them by claims
+    only. Who has the same urgency goes in the order of arrival."""
 
     def __init__(self, at_once: int = 1) -> None:
-        self._shared = _Places(at_once)
+        self._all = _Places(at_once)
+        self._beside_claims = _Places(at_once_beside_claims(at_once))
         self._single = _Places(1)
 
     @asynccontextmanager
     async def turn(self, urgency: Urgency) -> AsyncIterator[None]:
         """Holds the signer, beside others. Cancelling a wait gives up the place in it."""
-        async with self._shared.place(urgency):
+        async with AsyncExitStack() as places:
+            if urgency.rank > 0:
+                await places.enter_async_context(self._beside_claims.place(urgency))
+            await places.enter_async_context(self._all.place(urgency))
             yield
 
     @asynccontextmanager
@@ -48,7 +54,7 @@ class SignerTurns:
         """The same, beside no other that is held by this call: for what may stand in the way of its
         like, as two locks do that an account has the means for one of. Who waits for the other to
         end takes nobody's turn meanwhile."""
-        async with self._single.place(urgency), self._shared.place(urgency):
+        async with self._single.place(urgency), self.turn(urgency):
             yield
 
 

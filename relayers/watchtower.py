@@ -31,6 +31,7 @@ from relayers.journal.port import ChainCursor, FactEntry
 from relayers.post import Post
 from relayers.protocol.facts import Observed
 from relayers.protocol.state import Swap
+from relayers.protocol.timelocks import at_once_beside_claims
 from relayers.protocol.tower import (
     ClaimFor,
     RefundFor,
@@ -162,12 +163,21 @@ class Watchtower:
         """What is begun goes on until it is done; what is due is judged anew for each place that is
         free, because a secret that has come out goes before all refunds."""
         at_once = self._posts[chain].adapter.profile.at_once
-        begun: set[LockId] = set()
+        refunds_at_once = at_once_beside_claims(at_once)
+        begun: dict[LockId, TowerErrand] = {}
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._moved[chain].clear()
-                for errand in self._due(chain, begun)[: at_once - len(begun)]:
-                    begun.add(errand.lock.lock_id)
+                refunds = sum(isinstance(errand, RefundFor) for errand in begun.values())
+                for errand in self._due(chain, begun):
+                    if len(begun) == at_once:
+                        break
+                    if isinstance(errand, RefundFor):
+                        # The other places are for claims that come: what is begun takes its time.
+                        if refunds == refunds_at_once:
+                            break
+                        refunds += 1
+                    begun[errand.lock.lock_id] = errand
                     tasks.create_task(self._do(errand, begun))
                 try:
                     async with asyncio.timeout(_LOOK_EVERY):
@@ -194,11 +204,11 @@ class Watchtower:
             and clock >= self._not_before.get(errand.lock.lock_id, 0)
         ]
 
-    async def _do(self, errand: TowerErrand, begun: set[LockId]) -> None:
+    async def _do(self, errand: TowerErrand, begun: dict[LockId, TowerErrand]) -> None:
         try:
             await self._try(errand)
         finally:
-            begun.discard(errand.lock.lock_id)
+            del begun[errand.lock.lock_id]
             self._moved[errand.lock.terms.chain].set()
 
     async def _try(self, errand: TowerErrand) -> None:

@@ -64,15 +64,25 @@ def gap(s: Schedule) -> int:
     )
 
 
+def at_once_beside_claims(at_once: int) -> int:
+    """How many of ``at_once`` submissions of one account (`ChainProfile.at_once`) may be other than
+    claims: a quarter, and one where that is none. What was begun may take I; claims cannot wait."""
+    return max(1, at_once // 4)
+
+
 def claims_in_time(claimed_on: Bounds, gateway: GatewayBounds, at_once: int) -> int:
     """How many swaps a gateway may have open with one peer whose locks it claims with one account
     on this chain, ``at_once`` at a time (`ChainProfile.at_once`).
 
     The peer may let all the secrets out just before t2, and they may be seen only after an outage
     of O. Of `gap` R, I and F are then left. A claim that is begun within R is in a block I later,
-    in time; whoever waits for that, as on Fabric, begins the next ones every I: 1 + R // I times.
+    in time; whoever waits for that, as on Fabric, begins the next ones every I: 1 + R // I times in
+    each place that nothing but claims can have, and once less where all may be taken at first. One
+    swap is always allowed.
     """
-    return at_once * (1 + gateway.reaction // max(1, claimed_on.inclusion))
+    times = 1 + gateway.reaction // max(1, claimed_on.inclusion)
+    kept = at_once - at_once_beside_claims(at_once)
+    return kept * times if kept else max(1, times - 1)
 
 
 def _reveal_room(s: Schedule) -> int:

@@ -13,7 +13,7 @@ from adapters.simulated.adapter import SimulatedAdapter
 from adapters.spi import Credential, NotSent
 from relayers.protocol.offer import Offer
 from relayers.protocol.state import Phase
-from relayers.protocol.timelocks import gap
+from relayers.protocol.timelocks import claims_in_time, gap
 from relayers.signer_turns import SignerTurns, Urgency
 from tests.relayers.commits import Commits
 from tests.relayers.virtual_time import clock, run
@@ -31,8 +31,7 @@ from tests.relayers.world import (
 )
 
 AT_ONCE = 4
-SWAPS = 8
-"""Two turns' worth: the second begins within the reaction time."""
+SWAPS = claims_in_time(BOUNDS, GATEWAY, AT_ONCE)
 
 
 Submit = Callable[[Action, Credential], Coroutine[Any, Any, Submission]]
@@ -108,7 +107,7 @@ def test_many_secrets_that_come_out_at_once_are_all_claimed_within_the_gap() -> 
 
 
 async def test_sole_turns_follow_each_other_and_take_one_place_at_a_time() -> None:
-    turns = SignerTurns(2)
+    turns = SignerTurns(8)
     held: list[str] = []
     done = asyncio.Event()
 
@@ -117,15 +116,23 @@ async def test_sole_turns_follow_each_other_and_take_one_place_at_a_time() -> No
             held.append(name)
             await done.wait()
 
-    names = (("lock", 1, True), ("other lock", 1, True), ("refund", 1, False), ("claim", 0, False))
+    names = (
+        ("lock", 1, True),
+        ("other lock", 1, True),
+        ("refund", 1, False),
+        ("other refund", 1, False),
+        *(("claim", 0, False),) * 7,
+    )
     tasks = [asyncio.create_task(use(name, Urgency(rank, 5), sole)) for name, rank, sole in names]
     for _ in range(5):
         await asyncio.sleep(0)
-    assert held == ["lock", "refund"]
+    # Six places are for claims alone.
+    assert held == ["lock", "refund", *["claim"] * 6]
     done.set()
     async with asyncio.timeout(5):
         await asyncio.gather(*tasks)
-    assert held == ["lock", "refund", "claim", "other lock"]
+    assert held[8] == "claim"
+    assert sorted(held[9:]) == ["other lock", "other refund"]
 
 
 async def test_of_equal_deadlines_what_was_locked_longest_goes_first() -> None:

@@ -177,3 +177,33 @@ def test_dust_for_a_served_account_does_not_hold_up_its_claim(
         await world.close()
 
     run(main())
+
+
+def test_refunds_leave_places_for_a_claim_that_comes(tmp_path: Path) -> None:
+    """A heap of refunds that nothing depends on, each of which takes as long as a block."""
+
+    async def main() -> None:
+        world = World()
+        view = world.bob.views[A]
+        commits = Commits(view, at_once=4)
+        tower = Watchtower(
+            {A: Post(view, named_credential(A, "tower"))},
+            TowerState(tmp_path / "tower.json"),
+            clock,
+            Backoff(lambda: 0.5),
+        )
+        task = asyncio.create_task(tower.run())
+        alice, bob = named_credential(A, "alice"), named_credential(A, "bob")
+        for number in range(8):
+            hashlock = Preimage(sha256(b"%d" % number).digest()).hashlock()
+            terms = LockTerms(
+                A, "locks", alice.account, bob.account, COINS[A].id, 1, hashlock, int(clock()) + 60
+            )
+            await world.alice.views[A].submit(Lock(terms), alice)
+        await until(lambda: len(tower.tower.locks) == 8)
+        await until(lambda: not tower.tower.locks)
+        assert commits.most == 1
+        task.cancel()
+        await world.close()
+
+    run(main())

@@ -113,8 +113,8 @@ async def test_no_more_offers_are_made_than_could_be_claimed_if_they_were_taken_
 async def test_without_a_rule_the_time_between_the_deadlines_bounds_it() -> None:
     async with alice_and_bob() as (alice, bob):
         adapter = bob.adapters[CHAIN_A]
-        adapter.profile = replace(adapter.profile, at_once=2)
-        # R and I are 2 s: two claims at once, begun at 0 s and at 2 s.
+        adapter.profile = replace(adapter.profile, at_once=3)
+        # R and I are 2 s: two places for claims alone, taken at 0 s and at 2 s.
         swaps = [await offered(alice, bob) for _ in range(5)]
         for swap in swaps[:4]:
             await bob.desk.accept(swap.hashlock)
@@ -124,7 +124,15 @@ async def test_without_a_rule_the_time_between_the_deadlines_bounds_it() -> None
 
 @pytest.mark.parametrize(
     ("inclusion", "reaction", "at_once", "claims"),
-    [(4, 0, 1, 1), (4, 3, 1, 1), (4, 4, 1, 2), (4, 11, 3, 9), (0, 5, 1, 6), (0, 0, 16, 16)],
+    [
+        (4, 0, 1, 1),
+        (4, 7, 1, 1),
+        (4, 8, 1, 2),
+        (4, 0, 2, 1),
+        (4, 11, 4, 9),
+        (0, 5, 2, 6),
+        (0, 0, 16, 12),
+    ],
 )
 def test_so_many_claims_are_begun_within_the_reaction_time(
     inclusion: int, reaction: int, at_once: int, claims: int
