@@ -19,6 +19,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from adapters.http_body import PLAIN, UnreadableBody, check_plain, read_body
 from adapters.model import InvalidValue
 from gateway.api.bodies import (
     BalancesView,
@@ -45,6 +46,10 @@ T = TypeVar("T")
 TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 STREAM_TIMEOUT: Final = httpx.Timeout(45.0, connect=5.0)
 """The gateway sends something every 15 seconds; a longer silence is a dead connection."""
+
+
+MAX_ANSWER: Final = 64 * 1024 * 1024
+"""Bytes of one answer; the longest page is far below it."""
 
 
 class ApiError(Exception):
@@ -74,7 +79,7 @@ class GatewayClient:
             )
         self._http = httpx.AsyncClient(
             base_url=self._url,
-            headers={"authorization": f"Bearer {token.text}"},
+            headers=PLAIN | {"authorization": f"Bearer {token.text}"},
             verify=_trusting(self._url, ca),
             timeout=TIMEOUT,
             trust_env=False,
@@ -172,8 +177,12 @@ class GatewayClient:
         async with self._http.stream(
             "GET", path, headers=headers, timeout=STREAM_TIMEOUT
         ) as response:
-            if response.status_code != 200:
-                raise _refusal(response.status_code, await response.aread())
+            try:
+                check_plain(response.headers)
+                if response.status_code != 200:
+                    raise _refusal(response.status_code, await read_body(response, MAX_ANSWER))
+            except UnreadableBody as error:
+                raise self._odd(error) from None
             async for line in response.aiter_lines():
                 if line.startswith("data: "):
                     yield self._read(EventView, line.removeprefix("data: "))
@@ -241,14 +250,17 @@ class GatewayClient:
             sent["content-type"] = "application/json"
         content = body.model_dump_json(exclude_none=True).encode() if body is not None else None
         try:
-            answer = await self._http.request(
+            async with self._http.stream(
                 method, path, content=content, params=query, headers=sent
-            )
+            ) as answer:
+                raw = await read_body(answer, MAX_ANSWER)
+        except UnreadableBody as error:
+            raise self._odd(error) from None
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         if not (answer.is_success or answer.status_code in also):
-            raise _refusal(answer.status_code, answer.content)
-        return self._read(kind, answer.content)
+            raise _refusal(answer.status_code, raw)
+        return self._read(kind, raw)
 
     def _read(self, kind: type[T], content: str | bytes) -> T:
         try:
@@ -257,6 +269,9 @@ class GatewayClient:
             raise GatewayUnreachable(
                 f"what answers at {self._url} is not a gateway of this version"
             ) from error
+
+    def _odd(self, error: UnreadableBody) -> GatewayUnreachable:
+        return GatewayUnreachable(f"no gateway answers at {self._url}: what is there {error}")
 
     def _unreachable(self, error: httpx.HTTPError) -> GatewayUnreachable:
         why = str(error) or type(error).__name__
