@@ -322,7 +322,10 @@ class LogLevel(StrEnum):
 class LogSection(Section):
     """What is logged, to standard error, as JSON lines."""
 
-    level: LogLevel = Field(default=LogLevel.INFO, description="The least that is logged.")
+    level: LogLevel = Field(
+        default=LogLevel.INFO,
+        description="The least that is logged; of libraries, warnings and errors at most.",
+    )
 
 
 class AuditSection(Section):
