@@ -37,7 +37,7 @@ async def diagnose(
             found = await _node(client, node, settings)
         except (RpcFailure, Unusable, ValueError) as error:
             mend = "start the node, or correct urls"
-            findings.append(Finding(f"node {node.url}", False, str(error), mend))
+            findings.append(Finding(f"node {node.label}", False, str(error), mend))
             continue
         findings += found
         if usable is None and all(finding.ok for finding in found):
@@ -55,8 +55,8 @@ async def _node(client: RpcClient, node: Node, settings: NativeSettings) -> list
     if genesis.value is None:
         mend = "correct urls, or wait until the chain has its first block"
         seen = "it does not run the native application, or has no block yet"
-        return [Finding(f"node {node.url}", False, seen, mend)]
-    findings = [Finding(f"node {node.url}", True, f"answers, at height {genesis.height}")]
+        return [Finding(f"node {node.label}", False, seen, mend)]
+    findings = [Finding(f"node {node.label}", True, f"answers, at height {genesis.height}")]
     chain = f"{NAMESPACE}:{chain_reference(genesis.value)}"
     findings.append(
         Finding("chain id", chain == settings.chain, chain, f"set chain to {chain}, or urls")
@@ -113,5 +113,5 @@ async def _ask(client: RpcClient, node: Node, path: str, key: bytes) -> QueryAns
     params: dict[str, Any] = {"path": path, "data": key.hex(), "height": "0", "prove": False}
     answer = await client.ask(node, "abci_query", params, read_query)
     if answer.code != Code.OK:
-        raise ValueError(f"{node.url} refuses to read {path}: {answer.log[:200]}")
+        raise ValueError(f"{node.label} refuses to read {path}: {answer.log[:200]}")
     return answer

@@ -24,20 +24,20 @@ async def verify_node(client: RpcClient, node: Node, chain: ChainId, label: str)
     answer = await client.ask(node, "abci_query", params, read_query)
     genesis = answer.value
     if answer.code == Code.OK and genesis is None and answer.height < 1:
-        raise Unusable(f"{node.url} has no block yet", sent=False)
+        raise Unusable(f"{node.label} has no block yet", sent=False)
     if answer.code != Code.OK or genesis is None or len(genesis) != 32:
         raise Misconfigured(
-            f"{label}: {node.url} does not run the native application; correct urls"
+            f"{label}: {node.label} does not run the native application; correct urls"
         )
     reference = chain_reference(genesis)
     if reference != chain.reference:
         raise Misconfigured(
-            f"{label}: {node.url} is a node of {NAMESPACE}:{reference}; correct chain or urls"
+            f"{label}: {node.label} is a node of {NAMESPACE}:{reference}; correct chain or urls"
         )
     version = await client.ask(node, "abci_query", params | {"path": "/version"}, read_query)
     if version.value != EXPECTED_VERSION.encode("ascii"):
         raise Misconfigured(
-            f"{label}: {node.url} runs another application than {EXPECTED_VERSION}; "
+            f"{label}: {node.label} runs another application than {EXPECTED_VERSION}; "
             "run the release of Isthmus that fits it"
         )
     return genesis

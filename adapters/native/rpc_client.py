@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -44,6 +45,12 @@ class Unusable(Exception):
 class Node:
     url: str
     verified: bool = False
+
+    @property
+    def label(self) -> str:
+        """What is told of it: scheme, host and port. A key may stand in the rest of its URL."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @property
     def websocket(self) -> str:
@@ -123,18 +130,18 @@ class RpcClient:
                 ) as response:
                     raw = await read_body(response, MAX_ANSWER)
         except UnreadableBody as error:
-            raise Unusable(f"{node.url} {error}", sent=True) from None
+            raise Unusable(f"{node.label} {error}", sent=True) from None
         except _BEFORE_SENDING as error:
-            raise Unusable(f"{node.url} cannot be reached", sent=False) from error
+            raise Unusable(f"{node.label} cannot be reached", sent=False) from error
         except TimeoutError as error:
             raise Unusable(
-                f"{node.url} has not answered within {self._timeout:g} seconds", sent=True
+                f"{node.label} has not answered within {self._timeout:g} seconds", sent=True
             ) from error
         except httpx.HTTPError as error:
-            raise Unusable(f"{node.url} broke off ({type(error).__name__})", sent=True) from error
+            raise Unusable(f"{node.label} broke off ({type(error).__name__})", sent=True) from error
         if response.status_code == 429:
-            raise Unusable(f"{node.url} asks for fewer requests (HTTP 429)", sent=False)
-        return _answer(node.url, response.status_code, raw, parse)
+            raise Unusable(f"{node.label} asks for fewer requests (HTTP 429)", sent=False)
+        return _answer(node.label, response.status_code, raw, parse)
 
     async def _ensure_verified(self, node: Node) -> None:
         if node.verified or self.verify is None:

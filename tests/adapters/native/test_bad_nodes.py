@@ -87,10 +87,12 @@ async def test_a_stream_on_a_bad_node_says_so_and_resumes(
 
 
 async def test_a_node_that_is_not_there_is_unavailable(network: Network) -> None:
-    settings = network.settings(urls=[f"http://127.0.0.1:{free_port()}"])
-    with pytest.raises(Unavailable, match="cannot be reached"):
-        async with plugin.open("native", settings):
+    url = f"http://127.0.0.1:{free_port()}"
+    secret = url.replace("127", "user:node-key@127") + "/node-key"
+    with pytest.raises(Unavailable, match=f"{url} cannot be reached") as caught:
+        async with plugin.open("native", network.settings(urls=[secret])):
             pass
+    assert "node-key" not in str(caught.value), "it is logged"
 
 
 async def test_another_chain_is_misconfigured(network: Network) -> None:
