@@ -106,7 +106,11 @@ def started_with(pid: int) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.timeout(300)
-async def test_two_swaps_of_real_processes_leave_no_secret(tmp_path: Path) -> None:
+async def test_two_swaps_of_real_processes_leave_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each gateway logs all that it can.
+    monkeypatch.setenv("ISTHMUS_LOG__LEVEL", "debug")
     shown: list[tuple[str, bytes]] = []
     async with pair_in(tmp_path) as (environment, pair):
         organisations = [environment.organisations[name] for name in (INITIATOR, RESPONDER)]
