@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -17,12 +18,15 @@ from adapters.spi import Adapter, Credential
 from tests.adapters.ethereum.anvil import Network
 from tests.adapters.ethereum.signer import LocalSigner
 
+FINAL_BY = 4
+"""Blocks."""
+
 
 class EthereumHarness(Harness):
     def __init__(self, network: Network) -> None:
         self.network = network
         self.settings = plugin.settings.model_validate(
-            network.settings(final_by=4, poll_interval=0.1, inclusion=2, finality=3)
+            network.settings(final_by=FINAL_BY, poll_interval=0.1, inclusion=2, finality=3)
         )
 
     def open(self) -> AbstractAsyncContextManager[Adapter]:
@@ -60,6 +64,15 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     network.process.start()
     try:
         asyncio.run(network.devnet.ready())
+        _bury(network)
         yield EthereumHarness(network)
     finally:
         network.process.stop()
+
+
+def _bury(network: Network) -> None:
+    """Returns when the participants' funds are below every reorg that a test may ask for: Anvil's
+    leave out what they take away."""
+    funded = int(network.rpc("eth_blockNumber"), 16)
+    while int(network.rpc("eth_blockNumber"), 16) < funded + 2 * FINAL_BY:
+        time.sleep(0.1)

@@ -22,7 +22,7 @@ import pytest
 
 from adapters.ethereum import erc20
 from adapters.ethereum.artifact import load
-from adapters.ethereum.identity import Identities
+from adapters.ethereum.identity import Identities, checksummed
 from adapters.ethereum.lock_contract import Call, LockContract
 from adapters.model import AccountId, AssetId, ChainId, LockTerms, Preimage
 from tests.adapters.ethereum.anvil import Process, bare_anvil, rpc
@@ -72,7 +72,7 @@ class Ground:
         preimage = Preimage(hashlib.sha256(secrets.token_bytes(32)).digest())
         terms = LockTerms(
             chain=CHAIN,
-            contract="0x" + self.contract.address.hex(),
+            contract=checksummed(self.contract.address),
             sender=AccountId(CHAIN, self.accounts[0]),
             recipient=AccountId(CHAIN, recipient),
             asset=asset,
@@ -93,7 +93,8 @@ def ground(
 ) -> Iterator[Ground]:
     log = tmp_path_factory.mktemp("gas") / "anvil.log"
     with bare_anvil(log, "--hardfork", request.param.lower()) as node:
-        accounts = rpc(node.url, "eth_accounts")
+        listed = rpc(node.url, "eth_accounts")
+        accounts = [checksummed(bytes.fromhex(account[2:])) for account in listed]
 
         def create(data: bytes) -> bytes:
             creation = {"from": accounts[0], "data": "0x" + data.hex(), "gas": hex(5_000_000)}
@@ -114,7 +115,7 @@ def test_coin(ground: Ground) -> None:
     terms, preimage, locked = ground.lock(coin, COIN_AMOUNT, recipient)
     assert locked <= 50_000
     assert ground.send(stranger, ground.contract.claim(terms, preimage)) <= 40_000
-    nobody = "0x" + secrets.token_hex(20)
+    nobody = checksummed(secrets.token_bytes(20))
     terms, preimage, _ = ground.lock(coin, COIN_AMOUNT, nobody)
     assert ground.send(stranger, ground.contract.claim(terms, preimage)) <= 65_000
     first, _, _ = ground.lock(coin, COIN_AMOUNT, recipient)
