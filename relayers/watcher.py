@@ -143,6 +143,25 @@ class Watcher:
     async def _next(self, notices: AsyncGenerator[Notice]) -> Notice:
         # In a second more the newest head is stale for sure, whose age is told in whole seconds.
         limit = self._adapter.profile.stale_after + 1
+        try:
+            if self._patience > 1:
+                return await self._late(notices, limit)
+            async with asyncio.timeout(limit):
+                notice = await anext(notices)
+            self._learn(prompt=True)
+            return notice
+        except TimeoutError:
+            silence = self._patience * limit
+            self._patience = min(_MOST_PATIENCE, 2 * self._patience)
+            raise Unavailable(
+                f"{self._name}: the node has shown no new head for {silence} s"
+            ) from None
+        except StopAsyncIteration:
+            raise Unavailable(f"{self._name}: the node ended the stream of events") from None
+
+    async def _late(self, notices: AsyncGenerator[Notice], limit: int) -> Notice:
+        """One that may be long in coming; the chain is marked stale meanwhile. Raises TimeoutError,
+        and whatever the stream raises."""
         coming = asyncio.ensure_future(anext(notices))
         try:
             for silent in range(self._patience):
@@ -152,11 +171,7 @@ class Watcher:
                 if coming.done():
                     self._learn(prompt=not silent)
                     return coming.result()
-            silence = self._patience * limit
-            self._patience = min(_MOST_PATIENCE, 2 * self._patience)
-            raise Unavailable(f"{self._name}: the node has shown no new head for {silence} s")
-        except StopAsyncIteration:
-            raise Unavailable(f"{self._name}: the node ended the stream of events") from None
+            raise TimeoutError
         finally:
             if not coming.done():
                 coming.cancel()
