@@ -47,7 +47,7 @@ from adapters.simulated.contract import (
     lock_key,
 )
 from adapters.simulated.identity import lock_id_of
-from adapters.spi import AdapterError, Credential, Rejected, RejectionReason, Unavailable
+from adapters.spi import AdapterError, Credential, NotSent, Rejected, RejectionReason, Unavailable
 
 # --- defective contracts -------------------------------------------------------------------------
 
@@ -398,6 +398,25 @@ class ProfileWithoutHashLock(_Profiled):
 class ProfileOfItsOwn(_Profiled):
     def changed(self, profile: ChainProfile) -> ChainProfile:
         return replace(profile, name=f"view {_Profiled.made}")
+
+
+class ServesOneClaimAtATime(_Profiled):
+    _busy = False
+
+    def changed(self, profile: ChainProfile) -> ChainProfile:
+        return replace(profile, at_once=4)
+
+    async def submit(self, action: Action, credential: Credential) -> Submission:
+        if not isinstance(action, Claim):
+            return await super().submit(action, credential)
+        if self._busy:
+            raise NotSent("still at another claim")
+        self._busy = True
+        try:
+            await asyncio.sleep(0)
+            return await super().submit(action, credential)
+        finally:
+            self._busy = False
 
 
 class FindsWhatNeverWas(SimulatedAdapter):

@@ -61,6 +61,7 @@ from tests.adapters.conformance.defective_ledgers import (
     ReceiptsOfAnotherBlock,
     RetractsNothing,
     SendsOneAtATime,
+    ServesOneClaimAtATime,
     SettlesTwice,
     StreamWaitsForEver,
     StumblesOverCredentials,
@@ -266,6 +267,11 @@ DEFECTS = [
     ),
     Defect(
         LetsSigningFail, suite.test_a_key_that_cannot_sign_now_sends_nothing, "raised SigningFailed"
+    ),
+    Defect(
+        ServesOneClaimAtATime,
+        suite.test_so_many_claims_go_out_at_once_as_the_profile_says,
+        "still at another claim",
     ),
     Defect(TakesForeignLocks, suite.test_a_lock_of_another_chain_is_refused, "submit took it"),
     Defect(
