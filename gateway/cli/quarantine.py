@@ -8,6 +8,7 @@ import typer
 
 from gateway.cli.answers import AsJson, Failed, print_json, print_table, run
 from gateway.cli.connection import ChosenGateway, with_gateway
+from gateway.cli.swap_ids import Page, whole_id
 
 if TYPE_CHECKING:
     from gateway.api.bodies import QuarantineDetail, QuarantinePage, ReplayView
@@ -129,27 +130,12 @@ def _unconfirmed(held: QuarantineDetail) -> str:
 
 async def _id(client: GatewayClient, text: str) -> str:
     """The whole id where only the beginning is given. Raises Failed."""
-    digits = text.lower().removeprefix("0x")
-    if len(digits) >= 64 or not digits:
-        return text
-    found: list[str] = []
-    after = None
-    while True:
-        page = await client.quarantine(after=after, limit=500)
-        found += [one.swap for one in page.swaps if one.swap.startswith(f"0x{digits}")]
-        after = page.next
-        if after is None:
-            break
-    match found:
-        case [one]:
-            return one
-        case []:
-            raise Failed(
-                f"no swap in quarantine has an id that begins with {text}: isthmus quarantine list "
-                "shows them"
-            )
-        case _:
-            raise Failed(f"{len(found)} held swaps' ids begin with {text}: give more of it")
+
+    async def page(after: str | None) -> Page:
+        found = await client.quarantine(after=after, limit=500)
+        return [one.swap for one in found.swaps], found.next
+
+    return await whole_id(text, page, "held swap", "isthmus quarantine list")
 
 
 def _print(held: QuarantineDetail) -> None:

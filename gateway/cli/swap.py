@@ -10,6 +10,7 @@ import typer
 from gateway.cli.answers import AsJson, Failed, brief, moment, print_json, print_table, run
 from gateway.cli.bodies import refused_as
 from gateway.cli.connection import ChosenGateway, with_gateway
+from gateway.cli.swap_ids import Page, whole_id
 
 if TYPE_CHECKING:
     from gateway.api.bodies import EventView, LegView, SideBody, SwapDetail
@@ -236,24 +237,12 @@ async def _until_ended(client: GatewayClient, swap: str, events: Any, as_json: b
 
 async def _id(client: GatewayClient, text: str) -> str:
     """The whole id where only the beginning is given. Raises Failed."""
-    digits = text.lower().removeprefix("0x")
-    if len(digits) >= 64 or not digits:
-        return text
-    found: list[str] = []
-    after = None
-    while True:
-        page = await client.swaps(after=after, limit=500)
-        found += [one.id for one in page.swaps if one.id.startswith(f"0x{digits}")]
-        after = page.next
-        if after is None:
-            break
-    match found:
-        case [one]:
-            return one
-        case []:
-            raise Failed(f"no swap's id begins with {text}: isthmus swap list shows them")
-        case _:
-            raise Failed(f"{len(found)} swaps' ids begin with {text}: give more of it")
+
+    async def page(after: str | None) -> Page:
+        found = await client.swaps(after=after, limit=500)
+        return [one.id for one in found.swaps], found.next
+
+    return await whole_id(text, page, "swap", "isthmus swap list")
 
 
 async def _side(client: GatewayClient, side: tuple[str, str], option: str) -> SideBody:
