@@ -379,17 +379,24 @@ class Engine:
                     settle(answer, await work())
             except NotHeld as error:
                 settle(answer, error)
-            except asyncio.CancelledError:
-                settle(answer, EngineStopped(STOPPED))
-                raise
             except Exception as error:
                 settle(answer, error)
                 raise
-            finally:
-                if answer.done() and not answer.cancelled():
-                    answer.exception()  # taken note of, also where whoever asked has gone
 
-        self._tasks.create_task(do(), name="engine: an operator's word")
+        def done(_: asyncio.Task[None]) -> None:
+            # Also where it was cancelled before it began.
+            settle(answer, EngineStopped(STOPPED))
+            if not answer.cancelled():
+                answer.exception()  # taken note of, also where whoever asked has gone
+
+        doing = do()
+        try:
+            task = self._tasks.create_task(doing, name="engine: an operator's word")
+        except RuntimeError:
+            # The group is ending, because another of its tasks has failed.
+            doing.close()
+            raise EngineStopped(STOPPED) from None
+        task.add_done_callback(done)
         return await answer
 
     # --- the loops ---------------------------------------------------------------------------

@@ -287,6 +287,10 @@ def test_a_journal_that_fails_ends_the_engine_also_while_a_swap_is_made_anew(
             with pytest.raises(JournalError, match="the disk is gone"):
                 await engine.replay(BAD)
             with pytest.raises(EngineStopped):
+                await engine.replay(BAD)  # its task is called off before it has begun
+            with pytest.raises(EngineStopped):
+                await engine.replay(BAD)  # the engine takes no more tasks
+            with pytest.raises(EngineStopped):
                 await engine.observe(head(A), [life(1)[2]])
 
     run(main(), patience=SOON)
