@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from adapters.codec.keccak import keccak256
 from adapters.ethereum.claim_cost import GAS_OF_A_CLAIM
+from adapters.ethereum.fees import capped, market
 from adapters.ethereum.heads import Heads
 from adapters.ethereum.identity import checksummed
 from adapters.ethereum.lock_contract import CREDIT_OF, LockContract, encode
@@ -15,7 +16,7 @@ from adapters.ethereum.quantities import data, quantity, to_hex
 from adapters.ethereum.rpc import Node, Rpc
 from adapters.ethereum.settings import EthereumSettings
 from adapters.model import format_amount
-from adapters.spi import AdapterError, Credential, Finding
+from adapters.spi import AdapterError, Credential, Finding, NotSent
 
 
 async def contract_code(node: Node, contract: LockContract) -> bytes:
@@ -48,6 +49,7 @@ async def diagnose(
         found += await _node(node, settings, contract, heads, expected)
     if credential is not None:
         found.append(await _balance(rpc, settings, contract, credential))
+        found.append(await _price(rpc, settings))
     return found
 
 
@@ -121,3 +123,19 @@ async def _balance(
     if credit:
         seen += f", and {shown(credit)} of credit to be withdrawn"
     return Finding(check, well, seen, "" if well else "send it coin: this does not pay for a claim")
+
+
+async def _price(rpc: Rpc, settings: EthereumSettings) -> Finding:
+    check = "gas price"
+    policy = settings.fee_policy()
+    try:
+        seen = await rpc.run(lambda node: market(node, policy))
+        fees = capped(seen, policy)
+    except NotSent as error:
+        return Finding(check, False, str(error), "wait, or raise max_fee_per_gas")
+    except (ValueError, NodeRefused, AdapterError) as error:
+        return Finding(check, False, str(error), "see to the node")
+    paid = f"at most {fees.cap} wei for a unit of gas"
+    if policy.cap is None and policy.gas_price is None:
+        paid += "; there is no max_fee_per_gas, so whatever price a node names is paid"
+    return Finding(check, True, paid)

@@ -47,7 +47,8 @@ def node_label(url: str) -> str:
     """What errors call a node: scheme, host and port, without path, query or password."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port is not None else ""
-    return f"{parts.scheme}://{parts.hostname}{port}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def connect(url: str, timeout: float) -> Transport:

@@ -80,15 +80,15 @@ async def chain_findings(
         return [*found, refuted(part, "head", str(error), "see to the node")]
     profile = adapter.profile
     behind = now - head.time
+    well = -profile.bounds.clock <= behind <= profile.stale_after
+    mend = "set this machine's clock by NTP; if it is right, the node is wrong: see to it"
     found.append(
         FindingView(
             part=part,
             check="newest block",
-            ok=-profile.bounds.clock <= behind <= profile.stale_after,
-            seen=f"{behind} s behind this machine's clock",
-            mend=""
-            if -profile.bounds.clock <= behind <= profile.stale_after
-            else "set this machine's clock by NTP; if it is right, the node is behind: see to it",
+            ok=well,
+            seen=f"{abs(behind)} s {'behind' if behind >= 0 else 'ahead of'} this machine's clock",
+            mend="" if well else mend,
         )
     )
     return found
