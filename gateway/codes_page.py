@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.api.codes import EVENTS, PROBLEMS
 from gateway.cli.failures import CODES
-from gateway.telemetry.alerts import runbook
+from gateway.telemetry.runbooks import runbook
 from relayers.protocol.alerts import AlertKind
 
 _BEGINNING: Final = """\

@@ -11,6 +11,7 @@ from gateway.cli.answers import AsJson, Failed, brief, moment, print_json, print
 from gateway.cli.bodies import refused_as
 from gateway.cli.connection import ChosenGateway, with_gateway
 from gateway.cli.swap_ids import Page, whole_id
+from gateway.telemetry.runbooks import page_of
 
 if TYPE_CHECKING:
     from gateway.api.bodies import EventView, LegView, SideBody, SwapDetail
@@ -294,7 +295,7 @@ def _print(swap: SwapDetail, as_json: bool) -> None:
     for warning in swap.warnings:
         typer.echo(f"Warning: {warning}")
     for alert in swap.alerts:
-        typer.echo(f"Alert: {alert}")
+        typer.echo(f"Alert: {alert}; {page_of(alert)} says what to do")
 
 
 def _print_event(event: EventView, as_json: bool, *, with_swap: bool) -> None:

@@ -19,6 +19,7 @@ from typing import Final, Protocol, Self, assert_never, cast
 from structlog.stdlib import get_logger
 
 from adapters.model import Hashlock
+from gateway.telemetry.runbooks import page_of
 from relayers.clock import Clock
 from relayers.journal.port import StoredEvent
 from relayers.protocol.alerts import AlertKind
@@ -36,14 +37,6 @@ _SAVE_EVERY: Final = 256
 """Events after which the place is written though none of them was told."""
 
 _KINDS: Final = frozenset(kind.value for kind in AlertKind)
-
-
-def runbook(kind: AlertKind) -> str:
-    """The page that says what to do, below docs/runbooks/."""
-    parts = kind.value.split(":")
-    # The legs share a page. A chain that takes back what was final is no matter of being slow.
-    page = parts[:2] + ([] if parts[-1] != "reverted" else ["reverted"])
-    return "-".join(page) + ".md"
 
 
 class Stored(Protocol):
@@ -153,8 +146,7 @@ class AlertTeller:
                 _log.warning("warning", **about)
             case Level.ALERT:
                 known = event.kind in _KINDS
-                page = f"docs/runbooks/{runbook(AlertKind(event.kind)) if known else 'README.md'}"
-                _log.error("alert", **about, runbook=page)
+                _log.error("alert", **about, runbook=page_of(event.kind))
                 self._count(event.kind if known else OTHER)
             case _:
                 assert_never(event.level)

@@ -12,7 +12,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from gateway.cli.main import app
-from gateway.telemetry.alerts import runbook
+from gateway.telemetry.runbooks import runbook
 from relayers.protocol.alerts import AlertKind
 
 FOLDER = Path(__file__).parents[3] / "docs" / "runbooks"
