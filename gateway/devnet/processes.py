@@ -1,8 +1,9 @@
 """Processes of a development network: started, logged, watched, and ended to the last one.
 
 Each process is written down (pid and time of birth, so that a pid that was given away again is
-never taken for ours) before anything else happens to it; whoever comes later can end what an
-interrupted run left behind.
+never taken for ours), and carries the folder's name in its environment, as do those that it starts
+itself; so whoever comes later can end what an interrupted run left behind, also one that was killed
+before it could write anything down.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from adapters.devnet import ProcessSpec
 
 GRACE = 8.0
 """Seconds between asking a process to end and ending it."""
+
+_MARK = "ISTHMUS_DEVNET"
+"""In the environment of every process: the folder that it belongs to."""
 
 _LAUNCHER = Path(__file__).with_name("end_with_parent.py")
 
@@ -50,6 +54,7 @@ class Processes:
     """The processes of one folder: ``pids/NAME`` and ``logs/NAME.log`` below it."""
 
     def __init__(self, folder: Path, *, die_with_us: bool) -> None:
+        self._folder = folder.resolve()
         self._pids = folder / "pids"
         self._logs = folder / "logs"
         self._die_with_us = die_with_us
@@ -62,7 +67,11 @@ class Processes:
         """Starts a process in a session of its own, its output appended to its log."""
         for folder in (self._pids, self._logs):
             folder.mkdir(parents=True, exist_ok=True)
-        environment: Mapping[str, str] = {**os.environ, **spec.env}
+        environment: Mapping[str, str] = {
+            **os.environ,
+            **spec.env,
+            _MARK: str(self._folder),
+        }
         with self.log(spec.name).open("ab") as log:
             child = subprocess.Popen(  # noqa: S603 - the commands are our own
                 self._argv(spec),
@@ -123,7 +132,22 @@ class Processes:
             self.signal(name, signal.SIGKILL)
         for name in which:
             (self._pids / name).unlink(missing_ok=True)
+        if names is None:
+            self._end_strays()
         return forced
+
+    def _end_strays(self) -> None:
+        """Ends what belongs to the folder and was not written down: whoever started it was killed
+        in that moment, or was itself one of ours and was killed before its own children."""
+        strays = []
+        for process in psutil.process_iter():
+            try:
+                if process.pid != os.getpid() and process.environ().get(_MARK) == str(self._folder):
+                    process.kill()
+                    strays.append(process)
+            except psutil.Error:
+                continue  # another user's, or gone meanwhile
+        psutil.wait_procs(strays, timeout=GRACE)
 
     def _wait(self, names: Iterable[str], seconds: float) -> list[str]:
         """Waits for processes to end; the names of those that have not."""

@@ -79,6 +79,23 @@ def test_a_pid_that_was_given_away_again_is_not_ours(tmp_path: Path) -> None:
         stranger.wait()
 
 
+def test_what_was_never_written_down_is_ended_too_and_another_folder_s_is_not(
+    tmp_path: Path,
+) -> None:
+    """As where whoever started it is killed between the start and the record."""
+    unrecorded, other = tmp_path / "unrecorded", tmp_path / "other"
+    left = Processes(unrecorded, die_with_us=False).start(spec("left"))
+    (unrecorded / "pids" / "left").unlink()
+    elsewhere = Processes(other, die_with_us=False)
+    elsewhere.start(spec("elsewhere"))
+    later = Processes(unrecorded, die_with_us=False)
+    assert later.names() == []
+    later.stop()
+    assert left.process() is None
+    assert elsewhere.alive("elsewhere")
+    elsewhere.stop()
+
+
 def test_a_stopped_process_is_ended_too(tmp_path: Path) -> None:
     processes = Processes(tmp_path, die_with_us=False)
     processes.start(spec("paused"))
