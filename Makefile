@@ -26,9 +26,29 @@ install: $(STAMP) ## Makes the environment in .venv from the lock file
 demo: $(STAMP) ## Two organisations swap assets between three ledgers, on this machine
 	@$(BIN)/isthmus demo
 
-# Workers; each runs whole files (tests/conftest.py says how).
-JOBS ?= 2
-test: $(STAMP) ## All that this machine can run
+# What real networks are made of and no wheel carries. Fabric's programs are a company's own:
+# FABRIC_HOME names an unpacked release.
+TOOLS := .tools/bin
+COMETBFT := $(TOOLS)/.cometbft-0.38.19
+GETH := $(TOOLS)/.geth-1.17.10
+.PHONY: tools test-networks
+tools: $(COMETBFT) $(GETH) ## CometBFT and Geth, for real networks (needs Go)
+
+$(COMETBFT): MODULE := github.com/cometbft/cometbft/cmd/cometbft
+$(GETH): MODULE := github.com/ethereum/go-ethereum/cmd/geth
+$(COMETBFT) $(GETH):
+	@command -v go >/dev/null 2>&1 || { echo "there is no Go here, so no $(notdir $(MODULE)): install Go 1.24 or later, then make tools"; exit 0; }; \
+	version=$$(echo "$@" | sed 's/.*-//'); echo "building $(notdir $(MODULE)) $$version (once)"; \
+	mkdir -p $(TOOLS) && GOBIN="$(CURDIR)/$(TOOLS)" go install "$(MODULE)@v$$version" && touch "$@"
+
+test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/reference/networks.md from what they showed
+	@$(BIN)/python -m pytest tests/networks -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15 \
+		--table docs/reference/networks.md
+
+# Workers; each runs whole files (tests/conftest.py says how). Half of their time is waiting for blocks,
+# so two cores keep three of them busy.
+JOBS ?= 3
+test: $(STAMP) tools ## All that this machine can run
 	@status=0; \
 	echo "first what needs the machine to itself"; \
 	$(BIN)/python -m pytest -m alone --durations=5 || status=1; \
@@ -47,3 +67,7 @@ lock: ## Renews requirements.lock (needs uv)
 
 bench: $(STAMP) ## Engine facts per second, and what two gateways add to a swap, in ms
 	@$(BIN)/python -m bench
+
+.PHONY: bench-networks
+bench-networks: $(STAMP) tools ## Seconds to final and actions per second on each real network
+	@$(BIN)/python -m bench.networks

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from adapters.model import AssetId
+from adapters.programs import Programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class DevelopmentNetwork(Protocol):
     @property
     def ports_needed(self) -> int: ...
 
+    def missing(self) -> Sequence[str]:
+        """What has to be got before ``prepare``: a sentence for each program, with its source."""
+
     def prepare(self, ports: Sequence[int], participants: Sequence[Participant]) -> None:
         """Writes genesis, certificates and configuration into the folder. Calling it again in a
         folder that was prepared for the same participants changes nothing."""
@@ -69,3 +73,9 @@ class DevelopmentNetwork(Protocol):
 
 class DevelopmentNetworkFactory(Protocol):
     def __call__(self, folder: Path) -> DevelopmentNetwork: ...
+
+
+class RealNetworkFactory(Protocol):
+    """The same, made of the programs that companies run."""
+
+    def __call__(self, folder: Path, programs: Programs) -> DevelopmentNetwork: ...

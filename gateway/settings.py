@@ -17,6 +17,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from adapters.model import AccountId, AssetId, ChainId, InvalidValue
+from adapters.programs import Programs, tools_folder
 from adapters.registry import AdapterRegistry
 from adapters.spi import AdapterPlugin, ChainSettings, Misconfigured
 from gateway.configuration_tree import Tree, TreeError, overridden, parse_tree
@@ -407,3 +408,16 @@ def read_secret(
         )
     except SecretMissing as error:
         raise ConfigurationError([str(error)]) from None
+
+
+# --- programs of real networks -------------------------------------------------------------------
+
+
+def programs_here(environment: Mapping[str, str] | None = None) -> Programs:
+    """Where programs of real networks are looked for: what ``make tools`` installed, the release
+    of Fabric that ``FABRIC_HOME`` names, then ``PATH``."""
+    own = os.environ if environment is None else environment
+    home = Path(own["FABRIC_HOME"]) if own.get("FABRIC_HOME") else None
+    path = [Path(folder) for folder in own.get("PATH", "").split(os.pathsep) if folder]
+    releases = [home / "bin"] if home is not None else []
+    return Programs([tools_folder() / "bin", *releases, *path], home)

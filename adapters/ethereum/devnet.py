@@ -81,6 +81,9 @@ class Devnet:
             ) from error
         return read
 
+    def missing(self) -> Sequence[str]:
+        return ()
+
     def prepare(self, ports: Sequence[int], participants: Sequence[Participant]) -> None:
         """Installs Anvil if it is not there, and writes the plan and a deployer's key."""
         plan = {

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+from adapters.programs import tools_folder
 from adapters.spi import Misconfigured
 
 _HERE = Path(__file__).resolve().parent
@@ -35,14 +36,6 @@ class ToolSet(StrEnum):
 
     NODE = "node"
     CONTRACTS = "contracts"
-
-
-def default_folder() -> Path:
-    """``.tools`` of a checkout; of an installed package, a folder of its environment."""
-    root = _HERE.parent.parent
-    if (root / "pyproject.toml").is_file():
-        return root / ".tools"
-    return Path(sys.prefix) / "share" / "isthmus" / "tools"
 
 
 def node_program() -> Path:
@@ -102,7 +95,7 @@ class Tools:
 
 def installed(tool_set: ToolSet, folder: Path | None = None) -> Tools | None:
     """The set, if it is there already in the versions of the lock file. Touches nothing."""
-    home = folder or default_folder()
+    home = folder or tools_folder()
     # The larger set holds the smaller one.
     for candidate in dict.fromkeys((tool_set, ToolSet.CONTRACTS)):
         place = _place(candidate, home)
@@ -116,7 +109,7 @@ def install(tool_set: ToolSet, folder: Path | None = None) -> Tools:
 
     Raises Misconfigured with npm's words where it cannot.
     """
-    home = folder or default_folder()
+    home = folder or tools_folder()
     _platform()
     found = installed(tool_set, home)
     if found is not None:

@@ -19,6 +19,12 @@ def demo(
         typer.Option(metavar="A:B", help="Only this ordered pair; may be given several times."),
     ] = None,
     seed: Annotated[int, typer.Option(help="One seed gives one set of outcomes.")] = 1,
+    real: Annotated[
+        bool,
+        typer.Option(
+            "--real", help="On the networks that companies run, instead of the embedded ledgers."
+        ),
+    ] = False,
 ) -> None:
     """Two organisations, three ledgers, every way a swap can go, all on this machine.
 
@@ -26,4 +32,6 @@ def demo(
     """
     from gateway.demo.play import play
 
-    raise typer.Exit(play(seed=seed, scenarios=scenario, pairs=pair, json_wanted=as_json))
+    raise typer.Exit(
+        play(seed=seed, scenarios=scenario, pairs=pair, json_wanted=as_json, real=real)
+    )

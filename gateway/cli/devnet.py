@@ -25,9 +25,17 @@ DEFAULT_FOLDER = Path(".isthmus/devnet")
 @devnet_commands.command()
 def up(
     folder: Folder = DEFAULT_FOLDER,
-    ledgers: Annotated[
+    chains: Annotated[
         str, typer.Option(help="Which ledgers, separated by commas.")
     ] = "native,ethereum,fabric",
+    real: Annotated[
+        bool,
+        typer.Option(
+            "--real",
+            help="The networks that companies run, of their own programs (CometBFT, Geth, "
+            "Hyperledger Fabric), instead of the embedded ledgers.",
+        ),
+    ] = False,
     ports: Annotated[
         int | None,
         typer.Option(
@@ -44,23 +52,28 @@ def up(
     from gateway.devnet.environment import PORTS, Environment, Plan, recorded
     from gateway.devnet.ledgers import LEDGERS
     from gateway.devnet.ports import claim, find
+    from gateway.settings import programs_here
 
-    names = [name.strip() for name in ledgers.split(",") if name.strip()]
+    names = [name.strip() for name in chains.split(",") if name.strip()]
     if not names or not set(names) <= set(LEDGERS) or len(set(names)) != len(names):
-        raise Failed(f"--ledgers: {ledgers!r} must name some of {', '.join(LEDGERS)}, each once")
+        raise Failed(f"--chains: {chains!r} must name some of {', '.join(LEDGERS)}, each once")
     base = ports
     before = recorded(folder) if (folder / "devnet.json").exists() else None
     if before is not None:
-        if list(before["ledgers"]) != names:
+        if list(before["ledgers"]) != names or bool(before.get("real")) != real:
+            kind = "a real" if before.get("real") else "an embedded"
             raise Failed(
-                f"{folder} holds a network of {', '.join(before['ledgers'])}: take another folder "
-                "with --dir, or remove that one after isthmus devnet down"
+                f"{folder} holds {kind} network of {', '.join(before['ledgers'])}: take another "
+                "folder with --dir, or remove that one after isthmus devnet down"
             )
         # The configurations in the folder name these ports, and gateways may run with them.
         base = ports or int(before["ports"])
     if folder.exists() and not folder.is_dir():
         raise Failed(f"--dir: {folder} is not a folder")
-    environment = Environment(folder, Plan(ledgers=names), die_with_us=False)
+    programs = programs_here() if real else None
+    environment = Environment(folder, Plan(ledgers=names, programs=programs), die_with_us=False)
+    if missing := environment.ledgers.missing():
+        raise Failed("\n".join(missing))
     if any(environment.processes.alive(name) for name in environment.processes.names()):
         raise Failed(f"the network in {folder} is up already: see isthmus devnet status")
     needed = environment.ports_needed

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.devnet import DevelopmentNetwork, ProcessSpec
+from adapters.programs import Programs
 from gateway.devnet.ledgers import LEDGERS, Ledgers
 from gateway.devnet.organisations import Organisation, Ports
 from gateway.devnet.processes import Processes
@@ -37,7 +38,8 @@ class NotPrepared(Exception):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an environment has. ``accepting``: pairs (gateway, peer) where the gateway accepts the
-    peer's offers by policy. ``adjust`` changes the chains' blocks of a gateway's configuration."""
+    peer's offers by policy. ``adjust`` changes the chains' blocks of a gateway's configuration.
+    ``programs``: what real networks are made of; without them the ledgers are the embedded ones."""
 
     ledgers: Sequence[str] = LEDGERS
     organisations: Sequence[str] = ORGANISATIONS
@@ -45,6 +47,7 @@ class Plan:
     bounds: Mapping[str, int] = field(default_factory=lambda: dict(PLAIN_BOUNDS))
     offers: Mapping[str, int] = field(default_factory=lambda: dict(PLAIN_OFFERS))
     adjust: Callable[[dict[str, Any]], None] = lambda _chains: None
+    programs: Programs | None = None
 
 
 class Environment:
@@ -52,7 +55,7 @@ class Environment:
         self.folder = folder.resolve()
         self.plan = plan
         self.processes = Processes(self.folder, die_with_us=die_with_us)
-        self.ledgers = Ledgers(self.folder, plan.ledgers, self.processes)
+        self.ledgers = Ledgers(self.folder, plan.ledgers, self.processes, plan.programs)
         self.organisations = {
             name: Organisation(self.folder, name) for name in (*plan.organisations, WATCHTOWER)
         }
@@ -79,6 +82,7 @@ class Environment:
         record = {
             "ledgers": list(self.plan.ledgers),
             "organisations": list(self.plan.organisations),
+            "real": self.plan.programs is not None,
             "ports": first,
         }
         (self.folder / "devnet.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -8,31 +8,51 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
-from adapters.devnet import DevelopmentNetwork, DevelopmentNetworkFactory, Participant
+from adapters.devnet import (
+    DevelopmentNetwork,
+    DevelopmentNetworkFactory,
+    Participant,
+    RealNetworkFactory,
+)
+from adapters.programs import Programs
 from adapters.spi import Unavailable
 from gateway.devnet.processes import Processes
 
 LEDGERS = ("native", "ethereum", "fabric")
 
 
-def open_network(ledger: str, folder: Path) -> DevelopmentNetwork:
-    """The development network of a built-in adapter, in ``folder``."""
-    factory: DevelopmentNetworkFactory = import_module(f"adapters.{ledger}.devnet").Devnet
-    return factory(folder)
+def open_network(ledger: str, folder: Path, programs: Programs | None) -> DevelopmentNetwork:
+    """The development network of a built-in adapter, in ``folder``: the embedded one, or, with
+    ``programs``, the one that companies run."""
+    if programs is None:
+        embedded: DevelopmentNetworkFactory = import_module(f"adapters.{ledger}.devnet").Devnet
+        return embedded(folder)
+    real: RealNetworkFactory = import_module(f"adapters.{ledger}.real_network").RealNetwork
+    return real(folder, programs)
 
 
 class Ledgers:
     """Several development networks whose processes are started and ended together."""
 
-    def __init__(self, folder: Path, names: Sequence[str], processes: Processes) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        processes: Processes,
+        programs: Programs | None = None,
+    ) -> None:
         self.networks: Mapping[str, DevelopmentNetwork] = {
-            name: open_network(name, folder / name) for name in names
+            name: open_network(name, folder / name, programs) for name in names
         }
         self._processes = processes
 
     @property
     def ports_needed(self) -> int:
         return sum(network.ports_needed for network in self.networks.values())
+
+    def missing(self) -> list[str]:
+        """A sentence for each program that has to be got first."""
+        return [said for network in self.networks.values() for said in network.missing()]
 
     def prepare(self, ports: Iterator[int], participants: Sequence[Participant]) -> None:
         for network in self.networks.values():

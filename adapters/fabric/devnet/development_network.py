@@ -75,6 +75,9 @@ class Devnet:
     def ports_needed(self) -> int:
         return 2 * len(ORGANISATIONS)
 
+    def missing(self) -> Sequence[str]:
+        return ()
+
     def prepare(self, ports: Sequence[int], participants: Sequence[Participant]) -> None:
         """Raises ValueError where the folder was prepared for others or a name is unfit."""
         if len(ports) != self.ports_needed or len(set(ports)) != len(ports):

@@ -19,7 +19,7 @@ from gateway.settings import load_gateway
 from tests.gateway.cli.command import environment, isthmus, refused
 from tests.ports import free_block
 
-LEDGERS = ("--ledgers", "native")
+LEDGERS = ("--chains", "native")
 PORTS_NEEDED = 7
 
 
@@ -55,8 +55,8 @@ async def test_up_twice_killed_up_again_and_down(folder: Path, base: int) -> Non
         settings = load_gateway(folder / name / "gateway.yaml", {})
         assert [chain.name for chain in settings.chains] == ["native"]
     assert "is up already" in await refused(*up)
-    assert "holds a network of native" in await refused(
-        "devnet", "up", *here, "--ledgers", "ethereum"
+    assert "holds an embedded network of native" in await refused(
+        "devnet", "up", *here, "--chains", "ethereum"
     )
     status = await isthmus("devnet", "status", *here, "--json")
     assert status.status == 0
@@ -93,7 +93,7 @@ async def test_a_port_that_is_taken_is_named_and_nothing_starts(folder: Path, ba
 
 async def test_an_unknown_ledger_is_refused(folder: Path) -> None:
     for ledgers in ("bitcoin", "", "native,native"):
-        assert "--ledgers" in await refused("devnet", "up", "--dir", folder, "--ledgers", ledgers)
+        assert "--chains" in await refused("devnet", "up", "--dir", folder, "--chains", ledgers)
     assert not there(folder)
 
 

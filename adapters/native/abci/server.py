@@ -1,0 +1,84 @@
+"""Serves the application to one CometBFT node over ABCI's socket protocol.
+
+CometBFT opens four connections (consensus, mempool, queries, snapshots) and writes requests, each
+behind its length as a varint; the answers go back in the same order on the same connection. Source:
+CometBFT 0.38, ``abci/server/socket_server.go``. All connections are served by one event loop and
+the application never waits, so its calls take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from google.protobuf.message import Message
+
+from adapters.native.abci.messages import read_request
+from adapters.native.abci.translation import answer, exception
+from adapters.native.app.application import Application
+from adapters.native.app.timestamp import Timestamp
+from adapters.native.cometbft.protobuf import varint
+
+_log = logging.getLogger("adapters.native.abci")
+
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes of one request: well above a block's, and what a stray client may make this hold."""
+
+
+class AbciServer:
+    """``clock`` is the validator's own. After a request that the application could not answer
+    ``failed`` holds why: the application must be stopped, as CometBFT stops its node."""
+
+    def __init__(self, application: Application, clock: Callable[[], Timestamp]) -> None:
+        self._application = application
+        self._clock = clock
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until the other end closes it. For ``asyncio.start_server``."""
+        try:
+            while not self.failed.done():
+                raw = await _read(reader)
+                name, request = read_request(raw)
+                self._write(writer, self._answer(name, request))
+                if name == "flush":
+                    await writer.drain()
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except ValueError as error:
+            _log.error("a connection was closed: %s", error)
+        finally:
+            writer.close()
+
+    def _answer(self, name: str, request: object) -> Message:
+        try:
+            return answer(self._application, name, request, self._clock)
+        except Exception as error:  # noqa: BLE001 - whatever it is, consensus must stop here
+            _log.exception("%s failed", name)
+            why = f"{name}: {type(error).__name__}: {error}"
+            if not self.failed.done():
+                self.failed.set_result(why)
+            return exception(why)
+
+    @staticmethod
+    def _write(writer: asyncio.StreamWriter, response: Message) -> None:
+        raw = response.SerializeToString()
+        writer.write(varint(len(raw)) + raw)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """Raises ValueError, asyncio.IncompleteReadError."""
+    length = shift = 0
+    while True:
+        (byte,) = await reader.readexactly(1)
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift > 28:
+            raise ValueError("a request's length is no varint of four bytes")
+    if length > MAX_MESSAGE:
+        raise ValueError(f"a request of {length} bytes is above {MAX_MESSAGE}")
+    return await reader.readexactly(length)
