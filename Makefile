@@ -30,16 +30,19 @@ demo: $(STAMP) ## Two organisations swap assets between three ledgers, on this m
 # FABRIC_HOME names an unpacked release.
 TOOLS := .tools/bin
 COMETBFT := $(TOOLS)/.cometbft-0.38.19
-GETH := $(TOOLS)/.geth-1.17.10
+GETH := $(TOOLS)/.geth-1.17.8
 .PHONY: tools test-networks
 tools: $(COMETBFT) $(GETH) ## CometBFT and Geth, for real networks (needs Go)
 
 $(COMETBFT): MODULE := github.com/cometbft/cometbft/cmd/cometbft
 $(GETH): MODULE := github.com/ethereum/go-ethereum/cmd/geth
 $(COMETBFT) $(GETH):
-	@command -v go >/dev/null 2>&1 || { echo "there is no Go here, so no $(notdir $(MODULE)): install Go 1.24 or later, then make tools"; exit 0; }; \
-	version=$$(echo "$@" | sed 's/.*-//'); echo "building $(notdir $(MODULE)) $$version (once)"; \
-	mkdir -p $(TOOLS) && GOBIN="$(CURDIR)/$(TOOLS)" go install "$(MODULE)@v$$version" && touch "$@"
+	@program=$(notdir $(MODULE)); version=$$(echo "$@" | sed 's/.*-//'); \
+	if ! command -v go >/dev/null 2>&1; then \
+		echo "there is no Go here, so no $$program: install Go 1.25 or later, then make tools"; exit 0; fi; \
+	echo "building $$program $$version (once)"; mkdir -p $(TOOLS); \
+	if GOBIN="$(CURDIR)/$(TOOLS)" GOFLAGS=-mod=mod go install "$(MODULE)@v$$version"; then touch "$@"; \
+	else echo "$$program $$version could not be built: tests of real networks that need it are left out"; fi
 
 test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/reference/networks.md from what they showed
 	@$(BIN)/python -m pytest tests/networks -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15 \
