@@ -41,7 +41,7 @@ $(COMETBFT) $(GETH):
 	if ! command -v go >/dev/null 2>&1; then \
 		echo "there is no Go here, so no $$program: install Go 1.25 or later, then make tools"; exit 0; fi; \
 	echo "building $$program $$version (once)"; mkdir -p $(TOOLS); \
-	if GOBIN="$(CURDIR)/$(TOOLS)" GOFLAGS=-mod=mod go install "$(MODULE)@v$$version"; then touch "$@"; \
+	if GOBIN="$(CURDIR)/$(TOOLS)" go install "$(MODULE)@v$$version"; then touch "$@"; \
 	else echo "$$program $$version could not be built: tests of real networks that need it are left out"; fi
 
 test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/reference/networks.md from what they showed
