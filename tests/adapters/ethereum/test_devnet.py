@@ -12,7 +12,8 @@ import pytest
 from adapters.devnet import Participant
 from adapters.ethereum.anvil_process import Copies, recover
 from adapters.ethereum.artifact import load
-from adapters.ethereum.devnet import COIN_EACH, TOKENS_EACH, Devnet
+from adapters.ethereum.devnet import Devnet
+from adapters.ethereum.devnet_contracts import COIN_EACH, TOKENS_EACH
 from adapters.ethereum.tooling import ToolSet, install
 from adapters.model import Lock, LockState
 from adapters.spi import Misconfigured

@@ -22,6 +22,7 @@ import pytest
 
 from adapters.ethereum import erc20
 from adapters.ethereum.artifact import load
+from adapters.ethereum.devnet_contracts import token_arguments
 from adapters.ethereum.identity import Identities, checksummed
 from adapters.ethereum.lock_contract import Call, LockContract
 from adapters.model import AccountId, AssetId, ChainId, LockTerms, Preimage
@@ -102,10 +103,8 @@ def ground(
             receipt = receipt_of(node.url, sent)
             return bytes.fromhex(receipt["contractAddress"][2:])
 
-        from adapters.ethereum.devnet import _token_arguments
-
         address = create(load(f"HashTimeLock{request.param}").bytecode)
-        token = create(load("DemoToken").bytecode + _token_arguments())
+        token = create(load("DemoToken").bytecode + token_arguments())
         yield Ground(node, LockContract(Identities(CHAIN, address)), token, accounts)
 
 
