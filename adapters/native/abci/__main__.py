@@ -14,12 +14,13 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from adapters.native.abci.server import AbciServer
 from adapters.native.app.application import Application
 from adapters.native.app.state_database import SqliteStateStore
-from adapters.native.app.state_store import CorruptState
+from adapters.native.app.state_store import CorruptState, StateStore
 from adapters.native.app.timestamp import Timestamp
 
 _log = logging.getLogger("adapters.native.abci")
@@ -38,8 +39,8 @@ def main() -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    arguments.home.mkdir(parents=True, exist_ok=True)
     try:
+        _make(arguments.home)
         failed = asyncio.run(run(arguments.home, arguments.host, arguments.port))
     except (CannotStart, CorruptState) as error:
         sys.stderr.write(f"the native application cannot start: {error}\n")
@@ -50,13 +51,31 @@ def main() -> int:
     return 0
 
 
-async def run(home: Path, host: str, port: int) -> str | None:
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"--home: {home} cannot be made: {error.strerror}") from error
+
+
+def now() -> Timestamp:
+    """By this machine's clock."""
+    return Timestamp.of_nanoseconds(time.time_ns())
+
+
+async def run(
+    home: Path,
+    host: str,
+    port: int,
+    make: Callable[[StateStore], Application] = Application,
+    clock: Callable[[], Timestamp] = now,
+) -> str | None:
     """Runs until SIGTERM or SIGINT, then gives None, or until the application cannot go on, then
     why. Raises CannotStart, CorruptState."""
     with contextlib.ExitStack() as stack:
         state = SqliteStateStore.open(home / "application.db")
         stack.callback(state.close)
-        server = AbciServer(Application(state), lambda: Timestamp.of_nanoseconds(time.time_ns()))
+        server = AbciServer(make(state), clock)
         try:
             listening = await asyncio.start_server(server.serve, host, port)
         except OSError as error:
@@ -74,6 +93,7 @@ async def run(home: Path, host: str, port: int) -> str | None:
         finally:
             waiting.cancel()
             listening.close()
+            await server.close()
         return server.failed.result() if server.failed.done() else None
 
 

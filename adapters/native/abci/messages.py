@@ -196,26 +196,29 @@ def _class(name: str) -> type[Message]:
     return message_factory.GetMessageClass(found)
 
 
-_REQUEST: Final = _class("Request")
-_RESPONSE: Final = _class("Response")
+REQUEST: Final = _class("Request")
+RESPONSE: Final = _class("Response")
+"""The two envelopes; what they hold is in their one field that is set."""
 
 
 def read_request(raw: bytes) -> tuple[str, Any]:
     """The request's name and its message. Raises ValueError for what is none."""
-    request: Any = _REQUEST()
+    request: Any = REQUEST()
     try:
         request.ParseFromString(raw)
     except DecodeError as error:
-        raise ValueError("no ABCI request") from error
+        raise ValueError("what came is no ABCI request") from error
     name = request.WhichOneof("value")
     if name is None:
-        raise ValueError("an ABCI request that this version does not know")
+        raise ValueError(
+            "this ABCI request is not known here: the node must be a CometBFT of version 0.38"
+        )
     return name, getattr(request, name)
 
 
 def new_response(name: str) -> tuple[Message, Any]:
     """A response, and its part of this name, to be filled in."""
-    response: Any = _RESPONSE()
+    response: Any = RESPONSE()
     part = getattr(response, name)
     part.SetInParent()
     return response, part

@@ -33,14 +33,17 @@ class AbciServer:
     def __init__(self, application: Application, clock: Callable[[], Timestamp]) -> None:
         self._application = application
         self._clock = clock
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until the other end closes it. For ``asyncio.start_server``."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
         try:
             while not self.failed.done():
-                raw = await _read(reader)
-                name, request = read_request(raw)
+                name, request = read_request(await _read(reader))
                 self._write(writer, self._answer(name, request))
                 if name == "flush":
                     await writer.drain()
@@ -48,9 +51,21 @@ class AbciServer:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except ValueError as error:
-            _log.error("a connection was closed: %s", error)
+            # Whoever sent it is told, and this connection ends; a stray client ends no chain.
+            _log.error("a connection is closed: %s", error)
+            self._write(writer, exception(str(error)))
         finally:
+            del self._connections[task]
             writer.close()
+
+    async def close(self) -> None:
+        """Closes every connection, and returns when none is served any more. Who does not read
+        its answers within a second does not get them."""
+        for end in (asyncio.StreamWriter.close, _abort):
+            for writer in self._connections.values():
+                end(writer)
+            if self._connections:
+                await asyncio.wait(list(self._connections), timeout=1)
 
     def _answer(self, name: str, request: object) -> Message:
         try:
@@ -66,6 +81,10 @@ class AbciServer:
     def _write(writer: asyncio.StreamWriter, response: Message) -> None:
         raw = response.SerializeToString()
         writer.write(varint(len(raw)) + raw)
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

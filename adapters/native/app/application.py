@@ -51,6 +51,9 @@ QUERY_WINDOW = 128
 
 SNAPSHOT_INTERVAL = 100
 PROOF_TYPE = "isthmus:state"
+_UNTIMED = 2
+"""Where in a block stand the transactions that the validator's clock has no say in."""
+
 MAX_CACHED = 16_384
 """Transactions whose signatures are remembered: well above what a mempool holds (CometBFT's 5,000
 by default). With fewer, a full one would have each recovered anew at every step of a block."""
@@ -76,10 +79,12 @@ class Application:
         self._restoration: snapshots.Restoration | None = None
         self._snapshot_chunks: dict[int, tuple[bytes, ...]] = {}
         self._keys: dict[bytes, tuple[Signed, bytes]] = {}
+        self._accepted: frozenset[bytes] = frozenset()
         stored = store.load()
         if stored is not None:
             self._tree = Tree().update(stored.items)
             self._height = stored.height
+            self._accepted = stored.accepted
             if self._tree.root != stored.root:
                 raise CorruptState(
                     "the stored application state does not have the root it was saved with; "
@@ -179,7 +184,15 @@ class Application:
 
     def process_proposal(self, request: RequestProcessProposal, clock: Timestamp) -> ProposalStatus:
         """Accepts only what an honest proposer with a good clock would have made: every
-        transaction succeeds, in this order, at this time."""
+        transaction succeeds, in this order, at this time.
+
+        What was accepted once is accepted again until its height is decided, however late it is by
+        then: consensus asks anew in each round, and a round may come after a halt. If two of four
+        validators were bound by their votes to a block that the others now refuse, no block could
+        ever be decided. So the answers that the clock has a part in are kept on the disk."""
+        name = _proposal_name(request)
+        if name in self._accepted:
+            return ProposalStatus.ACCEPT
         overlay = Overlay(self._tree)
         allowed = self._timing(request.time, clock)
         for raw in request.txs:
@@ -187,6 +200,9 @@ class Application:
                 self._apply(overlay, raw, request.time, allowed)
             except Refused:
                 return ProposalStatus.REJECT
+        if any(self._priority(raw) < _UNTIMED for raw in request.txs):
+            self._store.accept(name)
+            self._accepted |= {name}
         return ProposalStatus.ACCEPT
 
     def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
@@ -225,6 +241,7 @@ class Application:
         self._snapshot_chunks.pop(height - QUERY_WINDOW, None)
         self._tree, self._height = tree, height
         self._unsaved = self._finalized = None
+        self._accepted = frozenset()
         self._check = Overlay(tree)
         return ResponseCommit(retain_height=0)
 
@@ -280,6 +297,7 @@ class Application:
             return ResponseApplySnapshotChunk(ApplySnapshotChunkResult.REJECT_SNAPSHOT)
         self._store.reset(height, tree.root, dict(tree.items()))
         self._tree, self._height, self._unsaved = tree, height, None
+        self._accepted = frozenset()
         self._versions = {height: tree}
         self._check = Overlay(tree)
         return ResponseApplySnapshotChunk(ApplySnapshotChunkResult.ACCEPT)
@@ -317,14 +335,14 @@ class Application:
         try:
             operation = self._read(raw)[0].unsigned.operation
         except Malformed:
-            return 3
+            return _UNTIMED + 1
         match operation:
             case ClaimLock():
                 return 0
             case RefundLock():
                 return 1
             case _:
-                return 2
+                return _UNTIMED
 
     def _timing(self, header: Timestamp, clock: Timestamp) -> Callable[[Signed], bool]:
         """The rule on headers that are far from the validator's clock (block time after a halt
@@ -363,6 +381,13 @@ def _answer(
         proof_ops=proof,
         height=height,
     )
+
+
+def _proposal_name(request: RequestProcessProposal) -> bytes:
+    """32 bytes, the same for the same transactions at the same height and time."""
+    words = [hashlib.sha256(raw).digest() for raw in request.txs]
+    place = b"%d %d" % (request.height, request.time.nanoseconds())
+    return hashlib.sha256(place + b"".join([b" ", *words])).digest()
 
 
 def _framing(length: int) -> int:

@@ -48,6 +48,10 @@ class SqliteStateStore:
                     f"{path} is not an application state of version {SCHEMA_VERSION}; "
                     "use the release that wrote it, or another folder"
                 )
+            # Files of this version that were made before there was such a table have none.
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS accepted (proposal BLOB PRIMARY KEY) WITHOUT ROWID"
+            )
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             connection.close()
@@ -69,9 +73,12 @@ class SqliteStateStore:
             }
             for height, key, value in self._db.execute("SELECT height, key, value FROM undo"):
                 undo[height][key] = value
+            accepted = frozenset(
+                proposal for (proposal,) in self._db.execute("SELECT proposal FROM accepted")
+            )
         except (sqlite3.DatabaseError, KeyError) as error:
             raise CorruptState(f"{self._path} cannot be read: {error}") from error
-        return StoredState(newest[0], newest[1], items, tuple(undo.items()))
+        return StoredState(newest[0], newest[1], items, tuple(undo.items()), accepted)
 
     def save(
         self, height: int, root: bytes, changes: Changes, replaced: Changes, keep: int
@@ -85,11 +92,16 @@ class SqliteStateStore:
                 "INSERT INTO undo VALUES (?, ?, ?)",
                 [(height, key, value) for key, value in replaced.items()],
             )
+            self._db.execute("DELETE FROM accepted")
             self._mark(height, root)
+
+    def accept(self, proposal: bytes) -> None:
+        with _transaction(self._db):
+            self._db.execute("INSERT OR IGNORE INTO accepted VALUES (?)", (proposal,))
 
     def reset(self, height: int, root: bytes, items: Mapping[bytes, bytes]) -> None:
         with _transaction(self._db):
-            for table in ("item", "undo", "step"):
+            for table in ("item", "undo", "step", "accepted"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
             self._write(items)
             self._mark(height, root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from adapters.native.app.records import (
     account_key,
     lock_key,
 )
+from adapters.native.app.state_database import SqliteStateStore
 from adapters.native.app.state_store import CorruptState, MemoryStateStore
 from adapters.native.app.timestamp import Timestamp
 from adapters.native.app.transaction import (
@@ -313,8 +315,8 @@ def test_an_old_header_takes_no_claims(chain: Chain) -> None:
     transfer = chain.sign(ALICE, Transfer(COIN, BOB.account, 1))
     assert prepare(chain, claim, transfer, lag=5) == (claim, transfer)
     assert prepare(chain, claim, transfer, lag=6) == (transfer,)
-    assert process(chain, claim, lag=5) is ProposalStatus.ACCEPT
     assert process(chain, claim, lag=6) is ProposalStatus.REJECT
+    assert process(chain, claim, lag=5) is ProposalStatus.ACCEPT
     assert process(chain, transfer, lag=600) is ProposalStatus.ACCEPT
 
 
@@ -325,6 +327,31 @@ def test_a_header_from_the_future_takes_no_refunds(chain: Chain) -> None:
     assert prepare(chain, refund, lag=-5) == (refund,)
     assert prepare(chain, refund, lag=-6) == ()
     assert process(chain, refund, lag=-6) is ProposalStatus.REJECT
+
+
+def test_what_was_accepted_is_accepted_again_until_its_height_is_decided(tmp_path: Path) -> None:
+    """Or two validators could be bound for ever to a block that two others refuse from now on."""
+    state = SqliteStateStore.open(tmp_path / "application.db")
+    chain = Chain(state)
+    first, second = opened(chain, number=1), opened(chain, number=2)
+    claim = chain.sign(BOB, ClaimLock(first, preimage(1)))
+    other = chain.sign(BOB, ClaimLock(second, preimage(2)))
+    assert process(chain, claim) is ProposalStatus.ACCEPT
+    assert process(chain, claim, lag=600) is ProposalStatus.ACCEPT
+    state.close()
+    state = SqliteStateStore.open(tmp_path / "application.db")
+    chain.app = Application(state)
+    assert process(chain, claim, lag=600) is ProposalStatus.ACCEPT
+    assert process(chain, other, lag=600) is ProposalStatus.REJECT
+    assert process(chain, claim, other, lag=600) is ProposalStatus.REJECT
+    chain.block()
+    kept = state.load()
+    assert kept is not None
+    assert not kept.accepted
+    assert process(chain, claim, lag=600) is ProposalStatus.REJECT
+    chain.app = Application(state)
+    assert process(chain, claim, lag=600) is ProposalStatus.REJECT
+    state.close()
 
 
 def test_proposals_leave_the_state_alone(chain: Chain) -> None:
