@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 
+from adapters.ethereum.real_network import GETH
 from adapters.ethereum.tooling import ToolSet, installed
 from adapters.native.real_network import COMETBFT
 from adapters.programs import Program, ProgramMissing, version_of
@@ -71,9 +72,8 @@ def versions_here() -> Mapping[str, str]:
     """Of every program that is there, and of Python."""
     programs = programs_here()
     found = {"Python": platform.python_version()}
-    geth = Program("geth", ("version",), r"Version: 1\.", "")
     peer = Program("peer", ("version",), r"Version: v?3\.", "")
-    for name, program in (("CometBFT", COMETBFT), ("Geth", geth), ("Fabric", peer)):
+    for name, program in (("CometBFT", COMETBFT), ("Geth", GETH), ("Fabric", peer)):
         try:
             found[name] = _number(version_of(programs.find(program), program))
         except ProgramMissing:
