@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,31 +31,28 @@ from adapters.fabric.devnet.provision import (
     provision,
     read_genesis,
 )
+from adapters.fabric.devnet_assets import (
+    ASSETS,
+    CHAINCODE,
+    CHANNEL,
+    CLOCK_BOUND,
+    ORGANISATIONS,
+    REACTION,
+    ChaincodeSetUp,
+    assets_of,
+    names_of,
+    organisation_of,
+    process_label,
+    two_of_three,
+)
 from adapters.fabric.gateway import Gateway, connect
 from adapters.fabric.identity import Identity, identity_of
 from adapters.fabric.pem_signer import PemSigner
 from adapters.fabric.settings import FabricSettings
 from adapters.model import AssetId, ChainId
-from adapters.spi import AdapterError, NotSent, Rejected, Unavailable, Unknown
+from adapters.spi import AdapterError, Unavailable
 
-CHANNEL = "trade"
-CHAINCODE = "isthmus"
-ORGANISATIONS = ("OrgAMSP", "OrgBMSP", "OrgCMSP")
-
-ASSETS = (("EURO", 2), ("STEEL", 3))
-"""Symbol and decimals of the assets that the chaincode registers."""
-
-FUNDS = 1_000_000
-"""Whole units of each asset that each participant starts with."""
-
-CLOCK_BOUND = 3
-"""Seconds by which an endorser lets a transaction's timestamp be off its own clock."""
-REACTION = 2
-"""R of the network's profile, in seconds: it sets how late a claim can still land."""
-
-_PARTICIPANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _READY_WITHIN = 60.0
-_VALID = "VALID"
 
 
 class Devnet:
@@ -82,25 +78,19 @@ class Devnet:
         """Raises ValueError where the folder was prepared for others or a name is unfit."""
         if len(ports) != self.ports_needed or len(set(ports)) != len(ports):
             raise ValueError(f"{self.ports_needed} different ports are needed; {ports} were given")
-        names = [participant.name for participant in participants]
-        if not names or len(set(names)) != len(names):
-            raise ValueError("participants must be at least one, each with its own name")
-        for name in names:
-            if _PARTICIPANT.fullmatch(name) is None:
-                raise ValueError(f"participant {name[:80]!r} must be lower-case letters, digits, -")
+        names = names_of(participants)
         if self._participants_file.exists() and self._participants() != names:
             raise ValueError(
                 f"{self._folder} was prepared for other participants; use another folder"
             )
         provision(self._folder, self._configuration(ports))
         for number, name in enumerate(names):
-            issue_participant(self._folder, name, _organisation(number))
+            issue_participant(self._folder, name, organisation_of(number))
         self._participants_file.write_text(json.dumps(names))
 
     def _configuration(self, ports: Sequence[int]) -> NetworkConfiguration:
         addresses = [f"127.0.0.1:{port}" for port in ports]
         gateways, chaincodes = addresses[: len(ORGANISATIONS)], addresses[len(ORGANISATIONS) :]
-        principals = ",".join(f"'{msp_id}.peer'" for msp_id in ORGANISATIONS)
         return NetworkConfiguration(
             channel=CHANNEL,
             organisations=tuple(
@@ -110,7 +100,7 @@ class Devnet:
             chaincodes=(
                 ChaincodeConfiguration(
                     name=CHAINCODE,
-                    policy=f"OutOf(2,{principals})",
+                    policy=two_of_three(),
                     addresses=dict(zip(ORGANISATIONS, chaincodes, strict=True)),
                 ),
             ),
@@ -125,7 +115,7 @@ class Devnet:
         )
         services = [
             ProcessSpec(
-                f"fabric-chaincode-{msp_id.removesuffix('MSP').lower()}",
+                f"fabric-chaincode-{process_label(msp_id)}",
                 (sys.executable, "-m", "adapters.fabric.chaincode"),
                 {
                     "CHAINCODE_ID": chaincode.definition().package_id,
@@ -146,16 +136,14 @@ class Devnet:
         give_up = loop.time() + _READY_WITHIN
         async with self._administration() as (gateway, admin):
             await self._reachable(give_up)
-            set_up = _SetUp(gateway, admin, give_up)
-            await set_up.configure(self._genesis_hash)
             accounts = [
-                address_of(_organisation(number), self._certificate(name).read_bytes())
+                address_of(organisation_of(number), self._certificate(name).read_bytes())
                 for number, name in enumerate(self._participants())
             ]
-            # Issues of one asset meet on its supply; those of two assets meet on nothing.
-            async with asyncio.TaskGroup() as group:
-                for symbol, decimals in ASSETS:
-                    group.create_task(set_up.fund(symbol, decimals, accounts))
+            logs = "the log of the process fabric-network"
+            await ChaincodeSetUp(gateway, admin, give_up, logs).complete(
+                self._genesis_hash, accounts
+            )
 
     async def _reachable(self, give_up: float) -> None:
         """Every organisation's peer answers, with its chaincode behind it."""
@@ -191,7 +179,7 @@ class Devnet:
         names = self._participants()
         if participant not in names:
             raise ValueError(f"{participant!r} is no participant of this network")
-        msp_id = _organisation(names.index(participant))
+        msp_id = organisation_of(names.index(participant))
         own = self._certificate(participant)
         return self._settings_of(msp_id, own, own.with_name("key.pem"))
 
@@ -199,7 +187,7 @@ class Devnet:
         return f"pem:{self._certificate(participant).with_name('key.pem')}"
 
     def assets(self) -> Sequence[AssetId]:
-        return [AssetId(self._chain, "asset", symbol) for symbol, _ in ASSETS]
+        return assets_of(self._chain)
 
     # --- what the folder holds -------------------------------------------------------------------
 
@@ -273,60 +261,3 @@ class Devnet:
         admin = self._admin_of(msp_id)
         async with connect("fabric devnet", settings, admin, time.time_ns) as gateway:
             yield gateway
-
-
-class _SetUp:
-    """Transactions of the administrator, each sent until it is in or refused."""
-
-    def __init__(self, gateway: Gateway, admin: Identity, give_up: float) -> None:
-        self._gateway = gateway
-        self._admin = admin
-        self._give_up = give_up
-
-    async def configure(self, genesis_hash: bytes) -> None:
-        if await self._there("config") is None:
-            await self._invoke("configure", genesis_hash.hex(), str(CLOCK_BOUND))
-
-    async def fund(self, symbol: str, decimals: int, accounts: Sequence[str]) -> None:
-        """Registers an asset and gives every account its funds, once."""
-        if await self._there("asset", f"asset:{symbol}") is None:
-            await self._invoke("register_asset", symbol, symbol, str(decimals))
-        for number, account in enumerate(accounts):
-            # The supply tells how many were funded: balances move once the network is in use.
-            supply = int(await self._there("supply", symbol) or b"0")
-            funds = FUNDS * 10**decimals
-            if supply < (number + 1) * funds:
-                await self._invoke("issue", symbol, account, str(funds))
-
-    async def _there(self, function: str, *arguments: str) -> bytes | None:
-        """What a query answers; None where the chaincode says that there is no such thing."""
-        try:
-            return await self._gateway.evaluate(CHAINCODE, function, *arguments)
-        except Rejected:
-            return None
-
-    async def _invoke(self, function: str, *arguments: str) -> None:
-        """Raises Unavailable, Rejected."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                proposal, envelope = await self._gateway.endorse(
-                    self._admin, CHAINCODE, (function, *arguments), time.time_ns()
-                )
-                await self._gateway.submit(self._admin, proposal, envelope)
-                status = await self._gateway.commit_status(
-                    proposal.transaction, max(1.0, self._give_up - loop.time())
-                )
-            except (NotSent, Unknown) as error:
-                status = str(error)
-            if status == _VALID:
-                return
-            if loop.time() > self._give_up:
-                raise Unavailable(
-                    f"setting up the Fabric network: {function} was not committed ({status}); "
-                    "read the log of the process fabric-network"
-                )
-
-
-def _organisation(number: int) -> str:
-    return ORGANISATIONS[number % len(ORGANISATIONS)]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.fabric.real_harness import RealHarness
-from tests.networks.fabric import FabricNetwork, find_release, running
-from tests.ports import free_block
-
-PORTS = 30
-"""So many in a row a real network takes."""
+from tests.networks.fabric import FabricNetwork, running
 
 
 @pytest.fixture(scope="session")
 def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
-    release = find_release()
-    if isinstance(release, str):
-        pytest.skip(release)
-    folder: Path = tmp_path_factory.mktemp("fabric")
-    with running(release, folder, free_block(PORTS).start) as network:
+    with running(FabricNetwork(tmp_path_factory.mktemp("fabric"))) as network:
         yield network
 
 
@@ -29,15 +22,12 @@ def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
 def funded(fabric: FabricNetwork) -> RealHarness:
     """Its accounts hold a registered asset and the token chaincode's."""
     harness = RealHarness(fabric)
-    harness.fund()
+    asyncio.run(harness.fund())
     return harness
 
 
 @pytest.fixture
 def fabric_two(tmp_path: Path) -> Iterator[FabricNetwork]:
     """A network of its own, for a test that changes what the others rely on."""
-    release = find_release()
-    if isinstance(release, str):
-        pytest.skip(release)
-    with running(release, tmp_path / "fabric", free_block(PORTS).start) as network:
+    with running(FabricNetwork(tmp_path)) as network:
         yield network

@@ -58,20 +58,21 @@ class RealHarness(Harness):
         self.network = network
         self._credentials = [credential_of(network, number) for number in (1, 2, 3)]
 
-    def fund(self) -> None:
+    async def fund(self) -> None:
         """Once a network."""
-        self.network.invoke(CHAINCODE, "register_asset", ASSET, "GLD", "3")
+        await self.network.invoke(CHAINCODE, "register_asset", ASSET, "GLD", "3")
         for credential in self._credentials:
             address = credential.account.address
-            self.network.invoke(CHAINCODE, "issue", ASSET, address, str(FUNDS))
-            self.network.invoke(TOKEN, "mint", address, str(FUNDS))
+            await self.network.invoke(CHAINCODE, "issue", ASSET, address, str(FUNDS))
+            await self.network.invoke(TOKEN, "mint", address, str(FUNDS))
 
     def open(self) -> AbstractAsyncContextManager[Adapter]:
         return plugin.open("fabric", settings_of(self.network, 1))
 
     async def restart(self) -> None:
         """The peer of the organisation whose gateway is used."""
-        await asyncio.to_thread(self.network.restart_peer, 1)
+        self.network.kill(self.network.peer(1))
+        self.network.resume(self.network.peer(1))
         await until_ready(self.network, 1)
 
     @property

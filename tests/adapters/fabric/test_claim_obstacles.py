@@ -88,10 +88,10 @@ class Real(RealHarness):
         return self.assets[0]
 
     async def stop_ordering(self) -> None:
-        await asyncio.to_thread(self.network.kill, "orderer")
+        self.network.kill(self.network.orderer())
 
     async def resume_ordering(self) -> None:
-        await asyncio.to_thread(self.network.start_orderer)
+        self.network.resume(self.network.orderer())
 
 
 @pytest.fixture(scope="module")

@@ -205,9 +205,9 @@ async def test_of_two_who_spend_one_holding_one_is_not_sent(
     network: FabricNetwork, funded: RealHarness
 ) -> None:
     """Two gateways act for one account and know nothing of each other."""
-    network.invoke(CHAINCODE, "register_asset", "single", "ONE", "0")
+    await network.invoke(CHAINCODE, "register_asset", "single", "ONE", "0")
     sender = funded.credentials[0]
-    network.invoke(CHAINCODE, "issue", "single", sender.account.address, "10")
+    await network.invoke(CHAINCODE, "issue", "single", sender.account.address, "10")
     asset = AssetId(funded.assets[0].chain, "asset", "single")
     async with AsyncExitStack() as stack:
         drivers = [await stack.enter_async_context(driver(network)) for _ in range(2)]
@@ -244,7 +244,7 @@ async def test_an_endorsement_of_one_organisation_alone_changes_nothing(
                 transaction_id=proposal.transaction,
                 channel_id=proposal.channel,
                 proposed_transaction=proposal.signed,
-                endorsing_organizations=["Org1MSP"],
+                endorsing_organizations=["OrgAMSP"],
             )
         )
         await gateway.submit(me, proposal, reply.prepared_transaction)
@@ -281,18 +281,18 @@ async def test_a_policy_that_a_party_can_veto_or_satisfy_meets_objections(
     network = fabric_two
     sender, recipient = (credential_of(network, number) for number in (1, 2))
     harness = RealHarness(network)
-    network.invoke(CHAINCODE, "register_asset", "gold", "GLD", "3")
+    await network.invoke(CHAINCODE, "register_asset", "gold", "GLD", "3")
     await until_ready(network, 1)
     async with driver(network) as one:
         terms = await terms_for(
             one, harness, new_preimage(), sender=sender.account, recipient=recipient.account
         )
-        network.redefine("AND('Org1MSP.peer',OR('Org2MSP.peer','Org3MSP.peer'))", 2)
-        await _until_policy_says(one, terms, "without Org1MSP")
-        network.redefine("OR('Org1MSP.peer','Org2MSP.peer')", 3)
-        said = await _until_policy_says(one, terms, "satisfied by Org1MSP alone")
-        assert any("satisfied by Org2MSP alone" in sentence for sentence in said)
-        network.redefine(None, 4)  # the channel's own: a majority of its organisations
+        await network.redefine("AND('OrgAMSP.peer',OR('OrgBMSP.peer','OrgCMSP.peer'))", 2)
+        await _until_policy_says(one, terms, "without OrgAMSP")
+        await network.redefine("OR('OrgAMSP.peer','OrgBMSP.peer')", 3)
+        said = await _until_policy_says(one, terms, "satisfied by OrgAMSP alone")
+        assert any("satisfied by OrgBMSP alone" in sentence for sentence in said)
+        await network.redefine(None, 4)  # the channel's own: a majority of its organisations
         assert await _until_policy_says(one, terms, None) == []
 
 
@@ -338,12 +338,12 @@ async def test_without_an_orderer_a_submission_is_unknown(
 ) -> None:
     async with driver(network) as one:
         terms = await terms_for(one, funded, new_preimage())
-        network.kill("orderer")
+        network.kill(network.orderer())
         try:
             with pytest.raises(Unknown):
                 await one.submit(Lock(terms), funded.credentials[0])
         finally:
-            await asyncio.to_thread(network.start_orderer)
+            network.resume(network.orderer())
         assert (await one.lookup(one.lock_id(terms))).state is LockState.ABSENT
         while True:
             try:

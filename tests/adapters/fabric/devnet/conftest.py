@@ -15,11 +15,10 @@ from tests.adapters.fabric.devnet.networks import (
     NetworkUnderTest,
     RealNetwork,
 )
-from tests.networks.fabric import Ports, find_release
+from tests.networks.fabric import running
 from tests.ports import free_block
 
 _DEVELOPMENT_PORTS = 9
-_REAL_PORTS = 30
 
 
 @pytest.fixture(scope="session", params=["development", "real"])
@@ -36,15 +35,8 @@ def network(
         finally:
             development.stop()
         return
-    release = find_release()
-    if isinstance(release, str):
-        pytest.skip(release)
-    real = RealNetwork(release, folder, Ports(free_block(_REAL_PORTS).start))
-    try:
-        real.start()
+    with running(RealNetwork(folder)) as real:
         yield real
-    finally:
-        real.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The two networks that the same tests run on: the development network, and a real Fabric.
 
-Both have organisations Org1MSP to Org3MSP, the channel ``trade``, and the probe chaincode twice,
+Both have organisations OrgAMSP to OrgCMSP, the channel ``trade``, and the probe chaincode twice,
 two of three to endorse: as ``isthmus``, and as ``token``, where each organisation's process gives
 another answer to ``who``.
 """
@@ -12,10 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from adapters.devnet import ProcessSpec
 from adapters.fabric.devnet.configuration import (
     ChaincodeConfiguration,
     NetworkConfiguration,
@@ -26,13 +28,13 @@ from adapters.fabric.devnet.provision import (
     organisation_folder,
     provision,
 )
+from adapters.fabric.devnet_assets import ORGANISATIONS, two_of_three
+from adapters.fabric.real_network import ChaincodeProgram
 from tests.adapters.fabric.devnet.gateway_client import GatewayClient, User
-from tests.networks.fabric import CHAINCODE, CHANNEL, TOKEN, FabricNetwork
+from tests.networks.fabric import CHAINCODE, CHANNEL, ROOT, TOKEN, FabricNetwork
 
 PROBE = ("-m", "tests.adapters.fabric.devnet.probe_chaincode")
-MSP_IDS = ("Org1MSP", "Org2MSP", "Org3MSP")
-POLICY = f"OutOf(2,{','.join(repr(f'{msp_id}.peer') for msp_id in MSP_IDS)})"
-_ROOT = Path(__file__).resolve().parents[4]
+MSP_IDS = ORGANISATIONS
 
 
 class NetworkUnderTest(Protocol):
@@ -46,22 +48,31 @@ class NetworkUnderTest(Protocol):
     def start_chaincode(self, number: int) -> None: ...
 
 
+def _probe(name: str) -> ChaincodeProgram:
+    return ChaincodeProgram(
+        name, f"fabric-{name}", (sys.executable, *PROBE), {"PYTHONPATH": str(ROOT)}
+    )
+
+
 class RealNetwork(FabricNetwork):
     """A real network whose two chaincodes are the probe."""
 
-    _commands: dict[str, tuple[Sequence[str], Mapping[str, str]]]
+    def __init__(self, folder: Path) -> None:
+        self._probe = _probe(CHAINCODE)
+        super().__init__(folder, chaincodes=(self._probe, _probe(TOKEN)))
 
-    def _deploy(self, name: str, offset: int, module: Sequence[str]) -> None:
-        super()._deploy(name, offset, PROBE)
+    def specs(self) -> Sequence[ProcessSpec]:
+        answers = {self.service(number, _probe(TOKEN)): f"{TOKEN}{number}" for number in (1, 2, 3)}
+        return [
+            replace(spec, env={**spec.env, "PROBE_ANSWER": answers[spec.name]})
+            if spec.name in answers
+            else spec
+            for spec in super().specs()
+        ]
 
-    def invoke(self, chaincode: str, *words: str, user: tuple[int, str] = (1, "Admin")) -> None:
+    async def ready(self) -> None:
         """The probe needs no setting up."""
-
-    def _start(self, name: str, words: Sequence[str], environment: Mapping[str, str]) -> None:
-        if name.startswith(TOKEN):
-            environment = {**environment, "PROBE_ANSWER": name}
-        self._commands = {**getattr(self, "_commands", {}), name: (words, environment)}
-        super()._start(name, words, environment)
+        await self.real.deploy()
 
     def client(self, number: int) -> GatewayClient:
         user = self.user(number)
@@ -74,12 +85,10 @@ class RealNetwork(FabricNetwork):
         )
 
     def stop_chaincode(self, number: int) -> None:
-        self.kill(f"{CHAINCODE}{number}")
+        self.kill(self.service(number, self._probe))
 
     def start_chaincode(self, number: int) -> None:
-        name = f"{CHAINCODE}{number}"
-        self._start(name, *self._commands[name])
-        self._wait_for(name, self._ports.peer(number, 3))
+        self.resume(self.service(number, self._probe))
 
 
 class DevelopmentNetwork:
@@ -101,7 +110,7 @@ class DevelopmentNetwork:
                 "chaincodes": tuple(
                     ChaincodeConfiguration(
                         name=name,
-                        policy=POLICY,
+                        policy=two_of_three(),
                         addresses=dict(zip(MSP_IDS, addresses[first : first + 3], strict=True)),
                         timeout=30 if name == CHAINCODE else 1,
                     )
@@ -120,7 +129,7 @@ class DevelopmentNetwork:
 
     def start_network(self) -> None:
         self._run(
-            "network", self.gateways["Org1MSP"], "-m", "adapters.fabric.devnet", str(self.folder)
+            "network", self.gateways["OrgAMSP"], "-m", "adapters.fabric.devnet", str(self.folder)
         )
         for address in self.gateways.values():
             self._await_port("network", address)
@@ -188,7 +197,7 @@ class DevelopmentNetwork:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=_ROOT,
+                cwd=ROOT,
             )
 
     def _await_port(self, name: str, address: str) -> None:

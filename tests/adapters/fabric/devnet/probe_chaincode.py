@@ -11,8 +11,11 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 from fabric_protos.common import common_pb2
 from fabric_protos.ledger.queryresult import kv_query_result_pb2
@@ -251,12 +254,21 @@ class ProbeChaincode:
                     session.stubs[key].replies.put_nowait(message)
 
 
+def add_port(server: Any, environment: Mapping[str, str]) -> None:
+    address, key = environment["CHAINCODE_SERVER_ADDRESS"], environment.get("CHAINCODE_TLS_KEY")
+    if key is None:
+        server.add_insecure_port(address)
+        return
+    pair = Path(key).read_bytes(), Path(environment["CHAINCODE_TLS_CERT"]).read_bytes()
+    server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+
+
 async def main() -> None:
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     chaincode_shim_pb2_grpc.add_ChaincodeServicer_to_server(
         ProbeChaincode(os.environ["CHAINCODE_ID"]), server
     )
-    server.add_insecure_port(os.environ["CHAINCODE_SERVER_ADDRESS"])
+    add_port(server, os.environ)
     await server.start()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.devnet import DevelopmentNetwork, Participant
 from adapters.fabric.devnet import Devnet
-from adapters.fabric.devnet.development_network import ASSETS, FUNDS, ORGANISATIONS
+from adapters.fabric.devnet_assets import ASSETS, FUNDS, ORGANISATIONS
 from adapters.fabric.pem_signer import PemSigner
 from adapters.fabric.plugin import plugin
 from adapters.spi import Unavailable

@@ -19,7 +19,7 @@ from tests.adapters.fabric.devnet.gateway_client import (
     action_of,
     refusal_of,
 )
-from tests.adapters.fabric.devnet.networks import NetworkUnderTest
+from tests.adapters.fabric.devnet.networks import MSP_IDS, NetworkUnderTest
 
 FIRST_FAILED = "failed to endorse transaction, see attached details for more info"
 NOT_ENOUGH = "failed to collect enough transaction endorsements, see attached details for more info"
@@ -28,7 +28,7 @@ UNPARSED = "proto: cannot parse invalid wire-format data"
 
 
 def at(number: int, message: str) -> str:
-    return f"Org{number}MSP at <address>: {message}"
+    return f"{MSP_IDS[number - 1]} at <address>: {message}"
 
 
 # --- what goes well ------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ async def test_a_chaincodes_error(client: GatewayClient, words: tuple[str, ...],
     assert await refusal_of(client.endorse(*words)) == Refusal(
         "ABORTED", FIRST_FAILED, (at(1, why),)
     )
-    assert await refusal_of(client.endorse(*words, orgs=["Org1MSP", "Org2MSP"])) == Refusal(
+    assert await refusal_of(client.endorse(*words, orgs=["OrgAMSP", "OrgBMSP"])) == Refusal(
         "ABORTED", NOT_ENOUGH, (at(1, why), at(2, why))
     )
 
@@ -222,7 +222,7 @@ async def test_an_error_message_of_the_chaincode_is_the_peers_failure(
     client: GatewayClient,
 ) -> None:
     why = "error in simulation: transaction returned with failure: broken"
-    assert await refusal_of(client.evaluate("error_message", "broken", orgs=["Org1MSP"])) == (
+    assert await refusal_of(client.evaluate("error_message", "broken", orgs=["OrgAMSP"])) == (
         Refusal(
             "ABORTED",
             "failed to evaluate transaction, see attached details for more info",
@@ -247,7 +247,7 @@ async def test_one_organisation_answers_for_itself(clients: list[GatewayClient])
     for number, client in enumerate(clients, 1):
         answer = await client.evaluate("who", chaincode="token")
         assert answer == f"token{number}".encode()
-    answer = await clients[0].evaluate("who", chaincode="token", orgs=["Org3MSP"])
+    answer = await clients[0].evaluate("who", chaincode="token", orgs=["OrgCMSP"])
     assert answer == b"token3"
 
 
@@ -255,10 +255,10 @@ async def test_one_organisation_answers_for_itself(clients: list[GatewayClient])
 
 
 async def test_organisations_asked_for_are_those_that_endorse(client: GatewayClient) -> None:
-    _, envelope = await client.endorse("put", "a", "b", orgs=["Org2MSP", "Org3MSP", "Org3MSP"])
+    _, envelope = await client.endorse("put", "a", "b", orgs=["OrgBMSP", "OrgCMSP", "OrgCMSP"])
     action, _ = action_of(envelope)
     named = sorted(one.endorser[2:9].decode() for one in action.endorsements)
-    assert named == ["Org2MSP", "Org3MSP"]
+    assert named == ["OrgBMSP", "OrgCMSP"]
 
 
 async def test_unknown_organisations_chaincodes_and_channels(client: GatewayClient) -> None:
@@ -278,7 +278,7 @@ async def test_unknown_organisations_chaincodes_and_channels(client: GatewayClie
         "failed to get config for channel [other]: could not get last config for channel other",
         (),
     )
-    assert await refusal_of(client.endorse("get", "a", orgs=["Org1MSP", "OrgXMSP"])) == Refusal(
+    assert await refusal_of(client.endorse("get", "a", orgs=["OrgAMSP", "OrgXMSP"])) == Refusal(
         "UNAVAILABLE", "failed to find any endorsing peers for org(s): OrgXMSP", ()
     )
     assert await refusal_of(client.endorse("get", "a", chaincode="nope")) == Refusal(
@@ -293,7 +293,7 @@ async def test_unknown_organisations_chaincodes_and_channels(client: GatewayClie
 
 
 async def test_a_high_s_is_refused(client: GatewayClient) -> None:
-    why = "error validating proposal: access denied: channel [trade] creator org [Org1MSP]"
+    why = "error validating proposal: access denied: channel [trade] creator org [OrgAMSP]"
     assert await refusal_of(client.evaluate("get", "a", high_s=True)) == Refusal(
         "FAILED_PRECONDITION", EVALUATE_FAILED + why, (at(1, why),)
     )
@@ -301,13 +301,13 @@ async def test_a_high_s_is_refused(client: GatewayClient) -> None:
         "ABORTED", FIRST_FAILED, (at(1, why),)
     )
     both = await refusal_of(
-        client.endorse("put", "a", "b", high_s=True, orgs=["Org1MSP", "Org2MSP"])
+        client.endorse("put", "a", "b", high_s=True, orgs=["OrgAMSP", "OrgBMSP"])
     )
     remote = f"rpc error: code = Unknown desc = {why}"
     assert both == Refusal("ABORTED", NOT_ENOUGH, (at(1, why), at(2, remote)))
 
 
-@pytest.mark.parametrize("msp_id", ["Org2MSP", "OrgZMSP"])
+@pytest.mark.parametrize("msp_id", ["OrgBMSP", "OrgZMSP"])
 async def test_another_organisations_name_is_refused(client: GatewayClient, msp_id: str) -> None:
     why = (
         "error validating proposal: access denied: channel [trade] creator org unknown, creator is "
@@ -406,7 +406,7 @@ async def test_a_chaincode_that_is_down_and_comes_back(
         )
         # Another organisation's peer evaluates instead, where the client allows it.
         assert await first.evaluate("who") == b"everybody"
-        refused = await refusal_of(first.evaluate("who", orgs=["Org1MSP"]))
+        refused = await refusal_of(first.evaluate("who", orgs=["OrgAMSP"]))
         assert (refused.code, len(refused.details)) == ("ABORTED", 1)
         # Two of three are enough.
         _, envelope = await second.endorse("put", "down", "x")
@@ -420,15 +420,15 @@ async def test_a_chaincode_that_is_down_and_comes_back(
             network.start_chaincode(2)
     finally:
         network.start_chaincode(1)
-    assert await first.evaluate("who", orgs=["Org1MSP"]) == b"everybody"
-    assert await first.evaluate("who", orgs=["Org2MSP"]) == b"everybody"
+    assert await first.evaluate("who", orgs=["OrgAMSP"]) == b"everybody"
+    assert await first.evaluate("who", orgs=["OrgBMSP"]) == b"everybody"
 
 
 async def test_a_chaincode_that_dies_in_the_middle(
     network: NetworkUnderTest, client: GatewayClient
 ) -> None:
     try:
-        refused = await refusal_of(client.evaluate("crash", orgs=["Org1MSP"]))
+        refused = await refusal_of(client.evaluate("crash", orgs=["OrgAMSP"]))
         why = (
             "error in simulation: failed to execute transaction <hex>: error sending: chaincode "
             "stream terminated"
@@ -441,4 +441,4 @@ async def test_a_chaincode_that_dies_in_the_middle(
     finally:
         network.stop_chaincode(1)
         network.start_chaincode(1)
-    assert await client.evaluate("who", orgs=["Org1MSP"]) == b"everybody"
+    assert await client.evaluate("who", orgs=["OrgAMSP"]) == b"everybody"

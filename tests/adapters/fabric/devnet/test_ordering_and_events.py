@@ -32,7 +32,7 @@ NO_READER = (
 
 
 async def test_one_organisation_alone_does_not_meet_the_policy(client: GatewayClient) -> None:
-    assert await client.commit(await client.endorse("put", "alone", "x", orgs=["Org1MSP"])) == (
+    assert await client.commit(await client.endorse("put", "alone", "x", orgs=["OrgAMSP"])) == (
         "ENDORSEMENT_POLICY_FAILURE"
     )
     refused = await refusal_of(client.evaluate("get", "alone"))
@@ -40,7 +40,7 @@ async def test_one_organisation_alone_does_not_meet_the_policy(client: GatewayCl
 
 
 async def test_one_organisation_twice_does_not_either(client: GatewayClient) -> None:
-    endorsed = await client.endorse("put", "alone", "x", orgs=["Org1MSP"])
+    endorsed = await client.endorse("put", "alone", "x", orgs=["OrgAMSP"])
 
     def twice(action: Any) -> None:
         action.action.endorsements.append(action.action.endorsements[0])
@@ -234,7 +234,7 @@ async def test_commit_status_requests_that_are_refused(client: GatewayClient) ->
     assert await refusal_of(client.status_raw(identity=own, high_s=True, **there)) == Refusal(
         "PERMISSION_DENIED", NO_READER, ()
     )
-    stranger = client.user.claiming("Org2MSP").serialized
+    stranger = client.user.claiming("OrgBMSP").serialized
     assert await refusal_of(client.status_raw(identity=stranger, **there)) == Refusal(
         "PERMISSION_DENIED", NO_READER, ()
     )
@@ -275,7 +275,7 @@ async def test_events_from_a_block_in_order_and_only_of_valid_transactions(
     client: GatewayClient,
 ) -> None:
     first, block = await client.invoke("put", "told", "1")
-    alone = await client.endorse("put", "told", "2", orgs=["Org1MSP"])
+    alone = await client.endorse("put", "told", "2", orgs=["OrgAMSP"])
     assert await client.commit(alone) == "ENDORSEMENT_POLICY_FAILURE"
     await client.invoke("delete", "told")
     await client.invoke("put", "told", "other", chaincode="token")
@@ -332,7 +332,7 @@ async def test_event_requests_that_are_refused(client: GatewayClient) -> None:
     assert await refusal_of(anext(client.events(oldest))) == Refusal(
         "INVALID_ARGUMENT", "invalid start position type: *orderer.SeekPosition_Oldest", ()
     )
-    mine, client.user = client.user, client.user.claiming("Org3MSP")
+    mine, client.user = client.user, client.user.claiming("OrgCMSP")
     try:
         assert await refusal_of(anext(client.events(0))) == Refusal(
             "PERMISSION_DENIED", NO_READER, ()
@@ -409,7 +409,7 @@ async def test_what_qscc_refuses(client: GatewayClient, words: tuple[str, ...], 
     assert await refusal_of(client.evaluate(*words, chaincode="qscc")) == Refusal(
         "UNKNOWN",
         f"evaluate call to endorser returned error: {message}",
-        (f"Org1MSP at <address>: {message}",),
+        (f"OrgAMSP at <address>: {message}",),
     )
 
 
@@ -422,7 +422,7 @@ async def test_the_definition_of_a_chaincode(client: GatewayClient) -> None:
     found = lifecycle_pb2.QueryChaincodeDefinitionResult.FromString(answer)
     assert (found.sequence, found.version) == (1, "1")
     assert (found.endorsement_plugin, found.validation_plugin) == ("escc", "vscc")
-    assert dict(found.approvals) == {"Org1MSP": True, "Org2MSP": True, "Org3MSP": True}
+    assert dict(found.approvals) == {"OrgAMSP": True, "OrgBMSP": True, "OrgCMSP": True}
     policy = policy_pb2.ApplicationPolicy.FromString(found.validation_parameter)
     assert policy.signature_policy.rule.n_out_of.n == 2
     assert len(policy.signature_policy.identities) == 3
@@ -436,7 +436,7 @@ async def test_the_channels_configuration(client: GatewayClient) -> None:
         await client.evaluate("GetChannelConfig", "trade", chaincode="cscc")
     )
     application = config.channel_group.groups["Application"]
-    assert sorted(application.groups) == ["Org1MSP", "Org2MSP", "Org3MSP"]
+    assert sorted(application.groups) == ["OrgAMSP", "OrgBMSP", "OrgCMSP"]
     assert "LifecycleEndorsement" in application.policies
     block = read_block(await client.evaluate("GetConfigBlock", "trade", chaincode="cscc"))
     assert block.number == 0

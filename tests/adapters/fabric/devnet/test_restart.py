@@ -86,7 +86,7 @@ async def test_a_stop_ends_open_event_streams_with_status_0(own: DevelopmentNetw
 async def test_chaincodes_reconnect_after_the_networks_restart(own: DevelopmentNetwork) -> None:
     client = own.client(3)
     await endorsing(client)
-    assert await client.evaluate("who", chaincode="token", orgs=["Org3MSP"]) == b"token3"
+    assert await client.evaluate("who", chaincode="token", orgs=["OrgCMSP"]) == b"token3"
     await client.close()
 
 
@@ -95,7 +95,7 @@ async def test_a_call_that_takes_too_long_is_given_up(own: DevelopmentNetwork) -
     client = own.client(1)
     await endorsing(client)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.evaluate("hang", chaincode="token", orgs=["Org1MSP"])
+        await client.evaluate("hang", chaincode="token", orgs=["OrgAMSP"])
     assert caught.value.code() is grpc.StatusCode.ABORTED
     assert await client.evaluate("who", chaincode="token") == b"token1"
     await client.close()
@@ -217,7 +217,7 @@ def test_a_wrong_configuration_names_its_key(stopped: Path) -> None:
 def test_a_changed_definition_needs_a_new_sequence(stopped: Path) -> None:
     path = stopped / "network.json"
     loaded = json.loads(path.read_text())
-    loaded["chaincodes"][0]["policy"] = "OutOf(1,'Org1MSP.peer','Org2MSP.peer')"
+    loaded["chaincodes"][0]["policy"] = "OutOf(1,'OrgAMSP.peer','OrgBMSP.peer')"
     path.write_text(json.dumps(loaded))
     assert "chaincode isthmus is defined on the channel with sequence 1" in _refused(stopped)
 

@@ -1,0 +1,135 @@
+"""What every development network of Fabric offers, whatever its peers are: the organisations, the
+assets that the lock chaincode registers, and how participants come to hold them.
+
+The chaincode is set up, and participants are funded, through the same Gateway service and with the
+same client as any user's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+
+from adapters.devnet import Participant
+from adapters.fabric.gateway import Gateway
+from adapters.fabric.identity import Identity
+from adapters.model import AssetId, ChainId
+from adapters.spi import NotSent, Rejected, Unavailable, Unknown
+
+CHANNEL = "trade"
+CHAINCODE = "isthmus"
+ORGANISATIONS = ("OrgAMSP", "OrgBMSP", "OrgCMSP")
+
+ASSETS = (("EURO", 2), ("STEEL", 3))
+"""Symbol and decimals of the assets that the chaincode registers."""
+
+FUNDS = 1_000_000
+"""Whole units of each asset that each participant starts with."""
+
+CLOCK_BOUND = 3
+"""Seconds by which an endorser lets a transaction's timestamp be off its own clock."""
+REACTION = 2
+"""R of the network's profile, in seconds: it sets how late a claim can still land."""
+
+_PARTICIPANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_VALID = "VALID"
+
+
+def two_of_three() -> str:
+    """The endorsement policy, as Fabric writes it: no party can veto, and none suffices alone."""
+    principals = ",".join(f"'{msp_id}.peer'" for msp_id in ORGANISATIONS)
+    return f"OutOf(2,{principals})"
+
+
+def organisation_of(position: int) -> str:
+    """Participants are clients of the organisations in turn. ``position``: from 0."""
+    return ORGANISATIONS[position % len(ORGANISATIONS)]
+
+
+def assets_of(chain: ChainId) -> Sequence[AssetId]:
+    return [AssetId(chain, "asset", symbol) for symbol, _ in ASSETS]
+
+
+def process_label(msp_id: str) -> str:
+    """An organisation in the names of processes and hosts: orga for OrgAMSP."""
+    return msp_id.removesuffix("MSP").lower()
+
+
+def names_of(participants: Sequence[Participant]) -> list[str]:
+    """Raises ValueError where a name is unfit, or stands twice."""
+    names = [participant.name for participant in participants]
+    if not names or len(set(names)) != len(names):
+        raise ValueError("participants must be at least one, each with its own name")
+    for name in names:
+        if _PARTICIPANT.fullmatch(name) is None:
+            raise ValueError(f"participant {name[:80]!r} must be lower-case letters, digits, -")
+    return names
+
+
+class ChaincodeSetUp:
+    """Transactions of an administrator, each sent until it is in or refused.
+
+    ``give_up``: on the running loop's clock. ``logs``: which logs to read where it fails.
+    """
+
+    def __init__(self, gateway: Gateway, admin: Identity, give_up: float, logs: str) -> None:
+        self._gateway = gateway
+        self._admin = admin
+        self._give_up = give_up
+        self._logs = logs
+
+    async def complete(self, genesis_hash: bytes, accounts: Sequence[str]) -> None:
+        """Sets up what is not there yet: the chaincode, the assets and the accounts' funds.
+
+        Raises Unavailable, Rejected."""
+        await self._configure(genesis_hash)
+        # Issues of one asset meet on its supply; those of two assets meet on nothing.
+        async with asyncio.TaskGroup() as group:
+            for symbol, decimals in ASSETS:
+                group.create_task(self._fund(symbol, decimals, accounts))
+
+    async def _configure(self, genesis_hash: bytes) -> None:
+        if await self._there("config") is None:
+            await self._invoke("configure", genesis_hash.hex(), str(CLOCK_BOUND))
+
+    async def _fund(self, symbol: str, decimals: int, accounts: Sequence[str]) -> None:
+        """Registers an asset and gives every account its funds, once."""
+        if await self._there("asset", f"asset:{symbol}") is None:
+            await self._invoke("register_asset", symbol, symbol, str(decimals))
+        for number, account in enumerate(accounts):
+            # The supply tells how many were funded: balances move once the network is in use.
+            supply = int(await self._there("supply", symbol) or b"0")
+            funds = FUNDS * 10**decimals
+            if supply < (number + 1) * funds:
+                await self._invoke("issue", symbol, account, str(funds))
+
+    async def _there(self, function: str, *arguments: str) -> bytes | None:
+        """What a query answers; None where the chaincode says that there is no such thing."""
+        try:
+            return await self._gateway.evaluate(CHAINCODE, function, *arguments)
+        except Rejected:
+            return None
+
+    async def _invoke(self, function: str, *arguments: str) -> None:
+        """Raises Unavailable, Rejected."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                proposal, envelope = await self._gateway.endorse(
+                    self._admin, CHAINCODE, (function, *arguments), time.time_ns()
+                )
+                await self._gateway.submit(self._admin, proposal, envelope)
+                status = await self._gateway.commit_status(
+                    proposal.transaction, max(1.0, self._give_up - loop.time())
+                )
+            except (NotSent, Unknown) as error:
+                status = str(error)
+            if status == _VALID:
+                return
+            if loop.time() > self._give_up:
+                raise Unavailable(
+                    f"setting up the Fabric network: {function} was not committed ({status}); "
+                    f"read {self._logs}"
+                )

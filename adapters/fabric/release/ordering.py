@@ -1,0 +1,31 @@
+"""Ordering services to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Consensus(StrEnum):
+    """As the channel's configuration names it."""
+
+    RAFT = "etcdraft"
+    BFT = "BFT"
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """How many orderers agree, and by what protocol."""
+
+    consensus: Consensus
+    orderers: int
+    inclusion: int
+    """I of the network's profile, in seconds: with a leader that has just died, where one may."""
+
+
+RAFT = Ordering(Consensus.RAFT, 1, 4)
+"""One orderer: nothing is ordered while it is down."""
+RAFT_OF_THREE = Ordering(Consensus.RAFT, 3, 20)
+"""One may fail. A dead leader is replaced within seconds."""
+BFT_OF_FOUR = Ordering(Consensus.BFT, 4, 60)
+"""One may fail in any way whatever. A dead leader is complained of first, which takes longer."""
