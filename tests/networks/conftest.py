@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.networks.fabric import FabricNetwork, running
 from tests.networks.table import PROPERTY, Result, Row, page, rows, versions_here
+
+
+@pytest.fixture(scope="session")
+def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
+    """One for all files of the group "real fabric network"."""
+    with running(FabricNetwork(tmp_path_factory.mktemp("fabric"))) as network:
+        yield network
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
