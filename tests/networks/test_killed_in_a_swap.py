@@ -16,7 +16,7 @@ from tests.networks.organisations import Organisations, after, organisations
 PARTS = {
     "native": ("native-validator0", "native-application-0", "native-validator2"),
     "ethereum": ("geth",),
-    "fabric": ("fabric-orderer", "fabric-peer"),
+    "fabric": ("fabric-orderer", "fabric-peer", "fabric-chaincode"),
 }
 """Processes by ledger, or the beginning of their names: those that a gateway is connected to, and
 some that it is not."""
