@@ -89,7 +89,7 @@ class RealNetwork:
         peers = [f"{_node_id(one.home)}@127.0.0.1:{one.p2p}" for one in validators]
         for number, validator in enumerate(validators):
             others = [peer for other, peer in enumerate(peers) if other != number]
-            _write_configuration(validator, others)
+            write_configuration(validator, others)
 
     def _make(self, public_keys: Sequence[bytes]) -> GenesisDocument:
         keys = [ValidatorKey.generate() for _ in range(VALIDATORS)]
@@ -182,7 +182,7 @@ def _node_id(home: Path) -> str:
     return validator_address(raw[32:]).hex()
 
 
-def _write_configuration(validator: Validator, peers: Sequence[str]) -> None:
+def write_configuration(validator: Validator, peers: Sequence[str]) -> None:
     """``config.toml``: what differs from CometBFT's defaults. Everything is on loopback."""
     text = _CONFIGURATION.format(
         name=validator.name,

@@ -71,7 +71,7 @@ class Chain:
         self._consensus_hash = consensus_hash(genesis.max_bytes, genesis.max_gas)
         self._app_hash = b""
         self._newest: StoredBlock | None = None
-        self.mempool = Mempool(application.check_tx, genesis.max_bytes - _BLOCK_OVERHEAD)
+        self.mempool = Mempool(application.check_tx)
         store.verify(genesis.chain_id, genesis.initial_height, key.public_key)
         self._meet_application()
 

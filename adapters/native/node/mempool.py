@@ -9,8 +9,10 @@ from adapters.native.app.abci import CheckTxType, ResponseCheckTx
 from adapters.native.app.codes import Code
 
 MAX_TRANSACTIONS = 5_000
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+MAX_TRANSACTION_BYTES = 1024 * 1024
 CACHE_SIZE = 10_000
+"""CometBFT's own bounds, by default."""
 
 CheckTx = Callable[[bytes, CheckTxType], ResponseCheckTx]
 
@@ -23,23 +25,22 @@ class Mempool:
     """What the application's CheckTx has let in. A committed or waiting transaction stays in a
     cache, so that the same bytes are refused when they come again."""
 
-    def __init__(self, check_tx: CheckTx, max_tx_bytes: int) -> None:
+    def __init__(self, check_tx: CheckTx) -> None:
         self._check_tx = check_tx
-        self._max_tx_bytes = max_tx_bytes
         self._waiting: dict[bytes, bytes] = {}
         self._bytes = 0
         self._cache: dict[bytes, None] = {}
 
     def add(self, tx: bytes) -> ResponseCheckTx:
         """Raises MempoolRefused. A response with another code than 0 means: not taken."""
-        if len(tx) > self._max_tx_bytes:
-            raise MempoolRefused(
-                f"Tx too large. Max size is {self._max_tx_bytes}, but got {len(tx)}"
-            )
         if len(self._waiting) >= MAX_TRANSACTIONS or self._bytes + len(tx) > MAX_BYTES:
             raise MempoolRefused(
                 f"mempool is full: number of txs {len(self._waiting)} (max: {MAX_TRANSACTIONS}), "
                 f"total txs bytes {self._bytes} (max: {MAX_BYTES})"
+            )
+        if len(tx) > MAX_TRANSACTION_BYTES:
+            raise MempoolRefused(
+                f"Tx too large. Max size is {MAX_TRANSACTION_BYTES}, but got {len(tx)}"
             )
         name = hashlib.sha256(tx).digest()
         if name in self._cache:

@@ -74,7 +74,10 @@ class Rpc:
             "block_results": (height, self._block_results),
             "blockchain": (heights, self._blockchain),
             "header": (height, self._header),
-            "validators": (height, self._validators),
+            "validators": (
+                {**height, "page": Kind.INTEGER, "per_page": Kind.INTEGER},
+                self._validators,
+            ),
         }
 
     def on_block(self, stored: StoredBlock) -> None:
@@ -124,10 +127,15 @@ class Rpc:
     async def _genesis(self) -> Any:
         return {"genesis": self._chain.genesis.to_json()}
 
-    async def _validators(self, height: int = 0) -> Any:
+    async def _validators(
+        self, height: int | None = None, page: int | None = None, per_page: int = 0
+    ) -> Any:
+        stored = self._stored(height)
+        if page not in (None, 1):
+            raise internal(f"page should be within [1, 1] range, given {page}")
         validator = self._chain.genesis.validators[0]
         return {
-            "block_height": str(self._stored(height).height),
+            "block_height": str(stored.height),
             "validators": [
                 {
                     "address": upper_hex(self._chain.key.address),
@@ -157,8 +165,6 @@ class Rpc:
     async def _abci_query(
         self, path: str = "", data: bytes = b"", height: int = 0, prove: bool = False
     ) -> Any:
-        if height < 0:
-            raise internal("height cannot be negative")
         response = self._chain.application.query(RequestQuery(path, data, height, prove))
         return {"response": query_json(response)}
 
@@ -210,12 +216,14 @@ class Rpc:
         return {"n_txs": count, "total": count, "total_bytes": size, "txs": None}
 
     async def _tx(self, hash: bytes = b"", prove: bool = False) -> Any:
-        if prove:
-            raise internal("this node gives no proofs of transactions; ask without prove")
         identity = upper_hex(hash)
         found = self._chain.store.transaction(identity)
         if found is None:
-            raise internal(f"tx ({identity}) not found")
+            raise internal(
+                f"tx ({identity}) not found" if hash else "transaction hash cannot be empty"
+            )
+        if prove:
+            raise internal("this node gives no proofs of transactions; ask without prove")
         return {
             "hash": identity,
             "height": str(found.height),
@@ -226,7 +234,7 @@ class Rpc:
 
     # --- blocks ----------------------------------------------------------------------------------
 
-    async def _block(self, height: int = 0) -> Any:
+    async def _block(self, height: int | None = None) -> Any:
         stored = self._stored(height)
         return {"block_id": stored.block_id.to_json(), "block": stored.block.to_json()}
 
@@ -236,7 +244,7 @@ class Rpc:
             return {"block_id": {"hash": "", "parts": {"total": 0, "hash": ""}}, "block": None}
         return await self._block(height)
 
-    async def _block_results(self, height: int = 0) -> Any:
+    async def _block_results(self, height: int | None = None) -> Any:
         stored = self._stored(height)
         return {
             "height": str(stored.height),
@@ -260,20 +268,21 @@ class Rpc:
             "block_metas": [_meta(self._stored(height)) for height in range(top, bottom - 1, -1)],
         }
 
-    async def _header(self, height: int = 0) -> Any:
+    async def _header(self, height: int | None = None) -> Any:
         return {"header": self._stored(height).block.header.to_json()}
 
-    def _stored(self, height: int) -> StoredBlock:
+    def _stored(self, height: int | None) -> StoredBlock:
+        """The newest, where no height is given."""
         newest = self._chain.newest
         reached = newest.height if newest is not None else 0
-        if height < 0:
+        if height is not None and height <= 0:
             raise internal(f"height must be greater than 0, but got {height}")
-        if newest is None or height > reached:
+        if newest is None or (height is not None and height > reached):
             raise internal(
                 f"height {height} must be less than or equal to "
                 f"the current blockchain height {reached}"
             )
-        if height in (0, reached):
+        if height is None or height == reached:
             return newest
         stored = self._chain.store.get(height)
         if stored is None:

@@ -13,12 +13,22 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from adapters.native.node.events import EventHub, Subscriber
-from adapters.native.node.parameters import InvalidParameter, Kind, read
+from adapters.native.node.parameters import InvalidParameter, Kind, named, read
+from adapters.native.node.requests import (
+    MAX_BATCH,
+    NoRequest,
+    Request,
+    parse,
+    read_batch,
+    read_request,
+)
 from adapters.native.node.rpc import Rpc, RpcError
 
 _log = logging.getLogger(__name__)
 
 MAX_BODY = 1_000_000
+_PLAIN = "text/plain; charset=utf-8"
+_MESSAGES = {-32602: "Invalid params", -32603: "Internal error"}
 _SUBSCRIPTION_METHODS = ("subscribe", "unsubscribe", "unsubscribe_all")
 
 Message = MutableMapping[str, Any]
@@ -45,56 +55,72 @@ class RpcServer:
     # --- HTTP ------------------------------------------------------------------------------------
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["method"] == "POST" and scope["path"] in ("/", ""):
-            body = await _body(receive)
-            if body is None:
-                await _respond(send, 413, b"body is too large\n", "text/plain")
+        """By path and body alone: like CometBFT, it does not ask for the HTTP method."""
+        body = await _body(receive)
+        path = scope["path"]
+        if body is None:
+            said = "error reading request body: http: request body too large"
+            status, answer = 400, _error(None, RpcError(-32600, "Invalid Request", said))
+        elif path in ("/", ""):
+            if not body:
+                await _respond(send, 200, self._page(), "text/html")
                 return
             status, answer = await self._post(body)
-        elif scope["method"] == "GET":
-            method = scope["path"].strip("/")
-            if method not in self._rpc.methods:
-                await _respond(send, 404, b"404 page not found\n", "text/plain")
-                return
+        elif path[1:] in _SUBSCRIPTION_METHODS:
+            status, answer = 404, _error(-1, RpcError(-32601, "Method not found"))
+        elif path[1:] in self._rpc.methods:
             query = scope["query_string"].decode("latin-1")
-            given = dict(parse_qsl(query, keep_blank_values=False))
-            answer = await self._call(-1, method, given, uri=True)
+            # Where a name comes twice the first counts.
+            given = dict(reversed(parse_qsl(query)))
+            answer = await self._call(-1, path[1:], given, uri=True)
             status = 500 if "error" in answer else 200
-        else:
-            await _respond(send, 405, b"method not allowed\n", "text/plain")
+        elif path == "/websocket":
+            await _respond(send, 400, b"Bad Request\n", _PLAIN)
             return
-        raw = b"" if answer is None else json.dumps(answer, separators=(",", ":")).encode()
-        await _respond(send, status, raw, "application/json")
+        else:
+            await _respond(send, 404, b"404 page not found\n", _PLAIN)
+            return
+        if answer is None:
+            await _respond(send, status, b"", None)
+        else:
+            raw = json.dumps(answer, separators=(",", ":")).encode()
+            await _respond(send, status, raw, "application/json")
+
+    def _page(self) -> bytes:
+        """For browsers: what can be called."""
+        names = "<br>".join(sorted(self._rpc.methods))
+        return f"<html><body>Available endpoints:<br>{names}</body></html>".encode()
 
     async def _post(self, body: bytes) -> tuple[int, Any]:
         try:
-            request = json.loads(body)
-        except (UnicodeDecodeError, json.JSONDecodeError):
-            return 500, _error(None, RpcError(-32700, "Parse error. Invalid JSON"))
-        if isinstance(request, list):
-            answers = [await self._request(entry) for entry in request]
-            return 200, [answer for answer in answers if answer is not None] or None
-        return 200, await self._request(request)
+            value = parse(body)
+            if isinstance(value, list) and len(value) > MAX_BATCH:
+                said = f"batch request exceeds maximum ({MAX_BATCH}) allowed number of requests"
+                return 200, _error(None, RpcError(-32600, "Invalid Request", said))
+            requests = read_batch(value)
+        except NoRequest as error:
+            return 500, _unreadable(error)
+        answers = [
+            await self._call(request.identity, request.method, request.params, uri=False)
+            for request in requests
+            if request is not None
+        ]
+        # A list of one answer is that answer.
+        return 200, answers if len(answers) > 1 else answers[0] if answers else None
 
-    async def _request(self, request: Any) -> Any:
-        """The answer to one JSON-RPC request; None to a notification."""
-        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
-            return _error(None, RpcError(-32600, "Invalid Request"))
-        if "id" not in request:
-            return None
-        params = request.get("params") or {}
-        return await self._call(request["id"], request["method"], params, uri=False)
-
-    async def _call(self, identity: Any, method: str, given: Any, *, uri: bool) -> Any:
+    async def _call(
+        self, identity: Any, method: str, given: Any, *, uri: bool, invalid: int = -32602
+    ) -> Any:
+        """``invalid``: the code for parameters that are none."""
         if method not in self._rpc.methods:
             return _error(identity, RpcError(-32601, "Method not found"))
         kinds, handler = self._rpc.methods[method]
         try:
-            result = await handler(**read(kinds, _named(kinds, given), uri))
+            result = await handler(**read(kinds, named(kinds, given), uri))
         except RpcError as error:
             return _error(identity, error)
         except InvalidParameter as error:
-            return _error(identity, RpcError(-32602, "Invalid params", str(error)))
+            return _error(identity, RpcError(invalid, _MESSAGES[invalid], str(error)))
         except Exception:  # noqa: BLE001 - one call must not end the node
             # The caller gets no detail: parameters may hold what nobody should log or echo.
             _log.exception("method %s failed", method)
@@ -121,16 +147,21 @@ class RpcServer:
     async def _read(self, subscriber: Subscriber, receive: Receive) -> None:
         while (message := await receive())["type"] == "websocket.receive":
             try:
-                request = json.loads(message.get("text") or message.get("bytes") or b"")
-            except (UnicodeDecodeError, json.JSONDecodeError):
-                error = RpcError(-32700, "Parse error. Invalid JSON")
-                subscriber.send(_error(None, error))
+                request = read_request(parse(message.get("text") or message.get("bytes") or b""))
+            except NoRequest as error:
+                subscriber.send(_unreadable(error))
                 continue
-            method = request.get("method") if isinstance(request, dict) else None
-            if method in _SUBSCRIPTION_METHODS:
+            if request is None:
+                continue
+            if request.method in _SUBSCRIPTION_METHODS:
                 subscriber.send(_subscription(subscriber, request))
-            elif (answer := await self._request(request)) is not None:
-                subscriber.send(answer)
+                continue
+            # Parameters that are none are an internal error here, and no invalid ones.
+            subscriber.send(
+                await self._call(
+                    request.identity, request.method, request.params, uri=False, invalid=-32603
+                )
+            )
 
 
 async def _write(subscriber: Subscriber, send: Send) -> None:
@@ -145,35 +176,27 @@ async def _write(subscriber: Subscriber, send: Send) -> None:
             return  # the client has gone; the reader hears of it too
 
 
-def _subscription(subscriber: Subscriber, request: Message) -> Any:
-    identity = request.get("id")
+def _subscription(subscriber: Subscriber, request: Request) -> Any:
+    kinds = {} if request.method == "unsubscribe_all" else {"query": Kind.TEXT}
     try:
-        given = _named({"query": Kind.TEXT}, request.get("params") or {})
-        query = read({"query": Kind.TEXT}, given, uri=False).get("query", "")
+        query = read(kinds, named(kinds, request.params), uri=False).get("query", "")
         assert isinstance(query, str)
-        match request["method"]:
+        match request.method:
             case "subscribe":
-                subscriber.subscribe(identity, query)
+                subscriber.subscribe(request.identity, query)
             case "unsubscribe":
                 subscriber.unsubscribe(query)
             case _:
                 subscriber.unsubscribe_all()
     except RpcError as error:
-        return _error(identity, error)
+        return _error(request.identity, error)
     except InvalidParameter as error:
-        return _error(identity, RpcError(-32602, "Invalid params", str(error)))
-    return {"jsonrpc": "2.0", "id": identity, "result": {}}
+        return _error(request.identity, RpcError(-32603, _MESSAGES[-32603], str(error)))
+    return {"jsonrpc": "2.0", "id": request.identity, "result": {}}
 
 
-def _named(kinds: Any, given: Any) -> dict[str, Any]:
-    """Parameters by name; a list gives them in the method's order."""
-    match given:
-        case dict():
-            return given
-        case list():
-            return dict(zip(kinds, given, strict=False))
-        case _:
-            raise InvalidParameter("params must be an object or a list")
+def _unreadable(error: NoRequest) -> dict[str, Any]:
+    return _error(None, RpcError(-32700, "Parse error. Invalid JSON", str(error)))
 
 
 def _error(identity: Any, error: RpcError) -> dict[str, Any]:
@@ -200,10 +223,9 @@ async def _body(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-async def _respond(send: Send, status: int, body: bytes, content_type: str) -> None:
-    headers = [
-        (b"content-type", content_type.encode()),
-        (b"content-length", str(len(body)).encode()),
-    ]
+async def _respond(send: Send, status: int, body: bytes, content_type: str | None) -> None:
+    headers = [(b"content-length", str(len(body)).encode())]
+    if content_type is not None:
+        headers.append((b"content-type", content_type.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
