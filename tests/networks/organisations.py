@@ -188,9 +188,11 @@ async def organisations(
 
 
 def skip_without(missing: Sequence[str]) -> None:
-    """Skips the test where programs are missing, with the sentence that says how to get one."""
-    if missing:
-        pytest.skip(missing[0])
+    """Skips the test where programs are missing, with what says how to get one."""
+    for said in missing:
+        program, _, how = said.removeprefix("there is no ").partition(" of the right version")
+        part = "Hyperledger Fabric 3.1" if "Hyperledger Fabric" in said else program
+        pytest.skip(f"{part}: {how.partition(': ')[2]}")
 
 
 async def _ready(environment: Environment, name: str, client: GatewayClient) -> None:
