@@ -392,7 +392,10 @@ class FabricAdapter:
             raise
         except NotSent as error:
             self._endorsers.failed(lock_id)
-            record = await self.lookup(lock_id)
+            try:
+                record = await self.lookup(lock_id)
+            except AdapterError:
+                raise error from None  # what fails the look may be what failed the endorsement
             ended = record.state in (LockState.CLAIMED, LockState.REFUNDED)
             if ended and not (record.owed and words[0] == "collect"):
                 self._endorsers.done(lock_id)
