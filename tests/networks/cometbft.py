@@ -129,12 +129,16 @@ class CometNetwork:
                 configure(validator.home, timeout_commit=commit)
         self._specs = {spec.name: spec for spec in self.real.processes()}
         for number, module in (applications or {}).items():
-            name = self.validators[number].application_process
-            spec = self._specs[name]
-            argv = tuple(
-                part for one in spec.argv for part in (module if one == _APPLICATION else (one,))
-            )
-            self._specs[name] = ProcessSpec(name, argv, spec.env)
+            self.set_application(number, *module)
+
+    def set_application(self, number: int, *module: str) -> None:
+        """From its next start on this validator runs this module as its application."""
+        name = self.validators[number].application_process
+        (spec,) = (spec for spec in self.real.processes() if spec.name == name)
+        argv = tuple(
+            part for one in spec.argv for part in (module if one == _APPLICATION else (one,))
+        )
+        self._specs[name] = ProcessSpec(name, argv, spec.env)
 
     def start(self, *numbers: int) -> None:
         """Starts these validators, or all: their applications first."""
