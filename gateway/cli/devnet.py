@@ -36,6 +36,10 @@ def up(
             "Hyperledger Fabric), instead of the embedded ledgers.",
         ),
     ] = False,
+    ordering: Annotated[
+        str | None,
+        typer.Option(help="Of a real Fabric channel: raft, raft-of-three, or bft (four orderers)."),
+    ] = None,
     ports: Annotated[
         int | None,
         typer.Option(
@@ -50,13 +54,20 @@ def up(
     that has been up before, everything goes on where it was.
     """
     from gateway.devnet.environment import PORTS, Environment, Plan, recorded
-    from gateway.devnet.ledgers import LEDGERS
+    from gateway.devnet.ledgers import LEDGERS, ORDERING
     from gateway.devnet.ports import claim, find
     from gateway.settings import programs_here
 
     names = [name.strip() for name in chains.split(",") if name.strip()]
     if not names or not set(names) <= set(LEDGERS) or len(set(names)) != len(names):
         raise Failed(f"--chains: {chains!r} must name some of {', '.join(LEDGERS)}, each once")
+    if ordering is not None:
+        from adapters.fabric.release.ordering import ORDERINGS
+
+        if not real or "fabric" not in names:
+            raise Failed("--ordering: only a real Fabric channel has one (--real, --chains fabric)")
+        if ordering not in ORDERINGS:
+            raise Failed(f"--ordering: {ordering!r} is none of {', '.join(ORDERINGS)}")
     base = ports
     before = recorded(folder) if (folder / "devnet.json").exists() else None
     if before is not None:
@@ -66,12 +77,17 @@ def up(
                 f"{folder} holds {kind} network of {', '.join(before['ledgers'])}: take another "
                 "folder with --dir, or remove that one after isthmus devnet down"
             )
+        known = str(before.get("ordering", ORDERING))
+        if ordering not in (None, known):
+            raise Failed(f"--ordering: the channel in {folder} has {known}: take another folder")
+        ordering = known
         # The configurations in the folder name these ports, and gateways may run with them.
         base = ports or int(before["ports"])
     if folder.exists() and not folder.is_dir():
         raise Failed(f"--dir: {folder} is not a folder")
     programs = programs_here() if real else None
-    environment = Environment(folder, Plan(ledgers=names, programs=programs), die_with_us=False)
+    plan = Plan(ledgers=names, programs=programs, ordering=ordering or ORDERING)
+    environment = Environment(folder, plan, die_with_us=False)
     if missing := environment.ledgers.missing():
         raise Failed("\n".join(missing))
     if any(environment.processes.alive(name) for name in environment.processes.names()):

@@ -18,7 +18,7 @@ from typing import Any
 
 from adapters.devnet import DevelopmentNetwork, ProcessSpec
 from adapters.programs import Programs
-from gateway.devnet.ledgers import LEDGERS, Ledgers
+from gateway.devnet.ledgers import LEDGERS, ORDERING, Ledgers
 from gateway.devnet.organisations import Organisation, Ports
 from gateway.devnet.processes import Processes
 
@@ -48,6 +48,8 @@ class Plan:
     offers: Mapping[str, int] = field(default_factory=lambda: dict(PLAIN_OFFERS))
     adjust: Callable[[dict[str, Any]], None] = lambda _chains: None
     programs: Programs | None = None
+    ordering: str = ORDERING
+    """Of a real Fabric channel (``adapters/fabric/release/ordering.py``)."""
 
 
 class Environment:
@@ -55,7 +57,9 @@ class Environment:
         self.folder = folder.resolve()
         self.plan = plan
         self.processes = Processes(self.folder, die_with_us=die_with_us)
-        self.ledgers = Ledgers(self.folder, plan.ledgers, self.processes, plan.programs)
+        self.ledgers = Ledgers(
+            self.folder, plan.ledgers, self.processes, plan.programs, plan.ordering
+        )
         self.organisations = {
             name: Organisation(self.folder, name) for name in (*plan.organisations, WATCHTOWER)
         }
@@ -83,6 +87,7 @@ class Environment:
             "ledgers": list(self.plan.ledgers),
             "organisations": list(self.plan.organisations),
             "real": self.plan.programs is not None,
+            "ordering": self.plan.ordering,
             "ports": first,
         }
         (self.folder / "devnet.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -19,14 +19,24 @@ from adapters.spi import Unavailable
 from gateway.devnet.processes import Processes
 
 LEDGERS = ("native", "ethereum", "fabric")
+ORDERING = "raft"
+"""Of a real Fabric channel, if no other is asked for."""
 
 
-def open_network(ledger: str, folder: Path, programs: Programs | None) -> DevelopmentNetwork:
+def open_network(
+    ledger: str, folder: Path, programs: Programs | None, ordering: str = ORDERING
+) -> DevelopmentNetwork:
     """The development network of a built-in adapter, in ``folder``: the embedded one, or, with
-    ``programs``, the one that companies run."""
+    ``programs``, the one that companies run. ``ordering``: of a real Fabric channel."""
     if programs is None:
         embedded: DevelopmentNetworkFactory = import_module(f"adapters.{ledger}.devnet").Devnet
         return embedded(folder)
+    if ledger == "fabric":
+        # Imported here: gRPC takes its time, and only this needs it.
+        from adapters.fabric.real_network import RealNetwork
+        from adapters.fabric.release.ordering import ORDERINGS
+
+        return RealNetwork(folder, programs, ORDERINGS[ordering])
     real: RealNetworkFactory = import_module(f"adapters.{ledger}.real_network").RealNetwork
     return real(folder, programs)
 
@@ -40,9 +50,10 @@ class Ledgers:
         names: Sequence[str],
         processes: Processes,
         programs: Programs | None = None,
+        ordering: str = ORDERING,
     ) -> None:
         self.networks: Mapping[str, DevelopmentNetwork] = {
-            name: open_network(name, folder / name, programs) for name in names
+            name: open_network(name, folder / name, programs, ordering) for name in names
         }
         self._processes = processes
 

@@ -15,6 +15,7 @@ import pytest
 from adapters.devnet import Participant
 from adapters.native.real_network import COMETBFT, VALIDATORS, RealNetwork
 from gateway.devnet.environment import ORGANISATIONS
+from gateway.devnet.ledgers import open_network
 from gateway.devnet.ports import is_free
 from gateway.devnet.processes import Processes
 from gateway.settings import load_gateway, programs_here
@@ -127,6 +128,39 @@ async def test_a_release_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "Hyperledger Fabric" in said
     assert "FABRIC_HOME" in said
     assert not there(tmp_path / "devnet")
+
+
+async def test_an_ordering_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    for words, said in (
+        (("--real", "--chains", "fabric", "--ordering", "bzt"), "'bzt' is none of raft"),
+        (("--real", "--chains", "native", "--ordering", "bft"), "only a real Fabric channel"),
+        (("--chains", "fabric", "--ordering", "bft"), "only a real Fabric channel"),
+    ):
+        refusal = await refused("devnet", "up", *words, "--dir", tmp_path / "devnet")
+        assert refusal.startswith("--ordering: ")
+        assert said in refusal
+    assert not there(tmp_path / "devnet")
+
+
+@pytest.mark.shows(
+    "fabric", "Fabric, four BFT orderers", "devnet up, down, and up again where it was"
+)
+async def test_a_channel_of_bft_orderers_goes_on_where_it_was(tmp_path: Path) -> None:
+    skip_without(open_network("fabric", tmp_path / "none", programs_here(), "bft").missing())
+    folder = tmp_path / "devnet"
+    up = ("devnet", "up", "--real", "--chains", "fabric", "--dir", folder)
+    try:
+        started = await isthmus(*up, "--ordering", "bft")
+        assert started.status == 0, started
+        names = Processes(folder, die_with_us=False).names()
+        assert sum(name.startswith("fabric-orderer") for name in names) == 4
+        assert (await isthmus("devnet", "down", "--dir", folder)).status == 0
+        assert "has bft" in await refused(*up, "--ordering", "raft")
+        again = await isthmus(*up)
+        assert again.status == 0, again
+        assert Processes(folder, die_with_us=False).names() == names
+    finally:
+        await isthmus("devnet", "down", "--dir", folder)
 
 
 def test_a_network_that_was_prepared_for_others_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,3 +30,10 @@ RAFT_OF_THREE = Ordering(Consensus.RAFT, 3, 20)
 """One may fail. A dead leader is replaced within seconds."""
 BFT_OF_FOUR = Ordering(Consensus.BFT, 4, 60)
 """One may fail in any way whatever. A dead leader is complained of first, which takes longer."""
+
+ORDERINGS: Mapping[str, Ordering] = {
+    "raft": RAFT,
+    "raft-of-three": RAFT_OF_THREE,
+    "bft": BFT_OF_FOUR,
+}
+"""By the names that an operator chooses from."""
