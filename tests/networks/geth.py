@@ -1,0 +1,113 @@
+"""Geth for tests: a process on a port of its own, in developer mode, and what can be done to it.
+
+It runs as ``RealNetwork`` runs it, but for when it makes blocks, and with the namespaces by which a
+test makes them: ``dev`` and ``testing``, and ``debug``, which sets the chain back.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.devnet import Participant
+from adapters.ethereum.real_network import GETH, RealNetwork
+from adapters.programs import ProgramMissing
+from gateway.settings import programs_here
+from tests.adapters.ethereum.anvil import Process, rpc
+from tests.adapters.ethereum.signer import LocalSigner
+from tests.ports import free_port
+
+NETWORK = "Geth, developer mode"
+
+
+def geth_or_skip() -> Path:
+    try:
+        return programs_here().find(GETH)
+    except ProgramMissing:
+        pytest.skip(f"Geth 1.17: get it {GETH.source}", allow_module_level=True)
+
+
+class Blocks(IntEnum):
+    """When blocks are made: ``--dev.period``."""
+
+    WITH_EACH_TRANSACTION = 0
+    EACH_SECOND = 1
+    ON_DEMAND = 1_000_000
+
+
+class GethNetwork:
+    """A development network on Geth with its process, as a gateway would have it."""
+
+    def __init__(self, folder: Path, signers: Sequence[LocalSigner], blocks: Blocks) -> None:
+        self.folder = folder
+        self.signers = list(signers)
+        self.devnet = RealNetwork(folder, programs_here())
+        self.names = [f"party-{number}" for number in range(len(self.signers))]
+        self.devnet.prepare(
+            [free_port()],
+            [
+                Participant(name, signer.public_key)
+                for name, signer in zip(self.names, self.signers, strict=True)
+            ],
+        )
+        argv = list(self.devnet.processes()[0].argv)
+        argv[argv.index("--dev.period") + 1] = str(int(blocks))
+        argv[argv.index("--http.api") + 1] += ",dev,testing,debug"
+        self.process = Process(argv, self.devnet.url, folder / "geth.log")
+
+    def copy_to(self, folder: Path, blocks: Blocks) -> GethNetwork:
+        """The same network once more, in a folder and on a port of its own, not yet started. This
+        one must have been stopped."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.log", "LOCK"))
+        return GethNetwork(folder, self.signers, blocks)
+
+    @property
+    def url(self) -> str:
+        return self.devnet.url
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        return rpc(self.url, method, *params)
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        return {**self.devnet.settings(self.names[0]), **changes}
+
+    def head(self) -> dict[str, Any]:
+        block: dict[str, Any] = self.rpc("eth_getBlockByNumber", "latest", False)
+        return block
+
+    def height(self) -> int:
+        return int(self.rpc("eth_blockNumber"), 16)
+
+    def mine(self, count: int = 1, *, time: int | None = None) -> None:
+        """Makes blocks of what waits in the pool, each a second after the one before, the first at
+        ``time`` where it is given."""
+        for number in range(count):
+            next_second = int(self.head()["timestamp"], 16) + 1
+            at = time if time is not None and number == 0 else next_second
+            attributes = {
+                "timestamp": hex(at),
+                "prevRandao": "0x" + "00" * 32,
+                "suggestedFeeRecipient": "0x" + "00" * 20,
+                "withdrawals": [],
+                "parentBeaconBlockRoot": "0x" + "00" * 32,
+            }
+            self.rpc("testing_commitBlockV1", attributes, None, None)
+
+    def set_back(self, blocks: int) -> None:
+        """Takes the newest blocks off the chain, with what was in them."""
+        self.rpc("debug_setHead", hex(self.height() - blocks))
+
+
+@contextmanager
+def running(network: GethNetwork) -> Iterator[GethNetwork]:
+    network.process.start()
+    try:
+        yield network
+    finally:
+        network.process.stop()
