@@ -28,6 +28,10 @@ SHARED_NETWORKS = {
 
 LONGEST = {
     "e2e/": 400,
+    "networks/test_many_swaps.py": 160,
+    "networks/test_demo_real.py": 120,
+    "networks/test_killed_in_a_swap.py": 110,
+    "networks/": 150,
     "real fabric": 220,
     "simulation/": 200,
     "adapters/ethereum/test_conformance.py": 180,

@@ -25,7 +25,8 @@ OFFERS = {
 
 def _pair(give: str, get: str, network: str) -> ParameterSet:
     shown = pytest.mark.shows(f"{give}:{get}", network, f"{SWAPS} swaps in flight at once")
-    return pytest.param((give, get), id=f"{give}:{get}", marks=shown)
+    apart = pytest.mark.xdist_group(f"networks/test_many_swaps.py {give}:{get}")
+    return pytest.param((give, get), id=f"{give}:{get}", marks=[shown, apart])
 
 
 @pytest.mark.timeout(600)
