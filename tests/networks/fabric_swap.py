@@ -107,6 +107,14 @@ class Swap:
         )
 
 
+async def split_holding(network: FabricNetwork) -> None:
+    """The sender's first lock splits its one holding into many: what a lost transaction holds back
+    for a while then does not hold back the next."""
+    async with driver(network, 1) as one:
+        swap = Swap(network, one)
+        await pursued(one, swap.lock, swap.sender, swap, LockState.OPEN)
+
+
 async def pursued(
     adapter: FabricAdapter,
     action: Action,

@@ -27,6 +27,7 @@ from tests.networks.fabric_swap import (
     looked_up,
     make_blocks,
     pursued,
+    split_holding,
     told_of,
 )
 from tests.networks.tcp_relay import Relay
@@ -38,15 +39,7 @@ pytestmark = pytest.mark.xdist_group("real fabric network")
 
 @pytest.fixture(scope="session")
 def split(fabric: FabricNetwork) -> FabricNetwork:
-    """The sender's first lock has split its one holding into many: what a lost transaction holds
-    back for a while does not hold back the next."""
-
-    async def first() -> None:
-        async with driver(fabric, 1) as one:
-            swap = Swap(fabric, one)
-            await pursued(one, swap.lock, swap.sender, swap, LockState.OPEN)
-
-    asyncio.run(first())
+    asyncio.run(split_holding(fabric))
     return fabric
 
 
