@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar, assert_never
 
@@ -155,6 +156,9 @@ class NativeAdapter:
     async def head(self) -> Head:
         height = await self._read("abci_info", {}, self._plausible_height)
         meta = await self._meta(height)
+        if self._is_stale(meta) and await self._client.prefer_furthest(self._plausible_height):
+            height = await self._read("abci_info", {}, self._plausible_height)
+            meta = await self._meta(height)
         self._highest = max(self._highest, height)
         return Head(self._chain, height, meta.hash, meta.header.time.seconds, height)
 
@@ -401,6 +405,10 @@ class NativeAdapter:
         if answer.code != Code.OK:
             raise Unavailable(f"{self._label}: the node refuses to read {path}: {answer.log[:200]}")
         return answer
+
+    def _is_stale(self, meta: Meta) -> bool:
+        """Whether the node may be behind, or cut off from the others; or the chain halts."""
+        return time.time() - meta.header.time.seconds > self._profile.stale_after
 
     async def _known_height(self, height: int | None) -> int:
         newest = (await self.head()).height

@@ -98,6 +98,26 @@ class RpcClient:
                 return result
         raise Unavailable(f"{self._label}: no node can be used: {'; '.join(failures)}")
 
+    async def prefer_furthest(self, height: Parse[int]) -> bool:
+        """Asks every node once how far it is, and prefers the one that is furthest from now on.
+        ``height`` reads ``abci_info``. Whether another is preferred than before.
+
+        Raises Misconfigured where one is a node of another chain."""
+        before, furthest = self.preferred, 0
+        for node in list(self.nodes):
+            try:
+                await self._ensure_verified(node)
+                reached = await self.ask(node, "abci_info", {}, height)
+            except Unusable as failure:
+                self._failed(node, failure)
+                continue
+            except RpcFailure:
+                continue
+            if reached > furthest:
+                furthest = reached
+                self._prefer(node)
+        return self.preferred is not before
+
     async def send(self, method: str, params: dict[str, Any], parse: Parse[T]) -> T:
         """Raises RpcFailure, NotSent, Unknown, Misconfigured."""
         failures = []

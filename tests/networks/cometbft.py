@@ -215,14 +215,17 @@ def running(network: CometNetwork) -> Iterator[CometNetwork]:
         network.stop()
 
 
-def configure(home: Path, **values: str) -> None:
-    """Changes fields of a node's ``config.toml`` that it has already."""
+def configure(home: Path, **values: str) -> Mapping[str, str]:
+    """Changes fields of a node's ``config.toml`` that it has already. What they were before."""
     path = home / "config" / "config.toml"
     text = path.read_text()
+    before = {}
     for name, value in values.items():
+        before.update(re.findall(rf'(?m)^({name}) = "(.*)"$', text))
         text, found = re.subn(rf"(?m)^{name} = .*$", f'{name} = "{value}"', text)
         assert found == 1, f"{path} has {found} fields named {name}"
     path.write_text(text)
+    return before
 
 
 async def ask(url: str, method: str, **params: Any) -> Any:
