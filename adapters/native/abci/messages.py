@@ -47,9 +47,10 @@ _SCHEMA: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "app_state_bytes": (5, "bytes"),
         "initial_height": (6, "int64"),
     },
+    # Text on the wire; but Go passes on what is no UTF-8, and this runtime refuses it as text.
     "RequestQuery": {
         "data": (1, "bytes"),
-        "path": (2, "string"),
+        "path": (2, "bytes"),
         "height": (3, "int64"),
         "prove": (4, "bool"),
     },

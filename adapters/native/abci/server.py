@@ -22,18 +22,30 @@ from adapters.native.cometbft.protobuf import varint
 
 _log = logging.getLogger("adapters.native.abci")
 
+_DECIDING = (
+    frozenset({"init_chain", "prepare_proposal", "process_proposal", "finalize_block", "commit"}),
+    frozenset({"offer_snapshot", "apply_snapshot_chunk"}),
+)
+"""Requests that change the state, or bind the validator's vote. CometBFT makes the first from its
+consensus connection alone, the second from the one for snapshots."""
+
 MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes of one request: well above a block's, and what a stray client may make this hold."""
 
 
 class AbciServer:
     """``clock`` is the validator's own. After a request that the application could not answer
-    ``failed`` holds why: the application must be stopped, as CometBFT stops its node."""
+    ``failed`` holds why: the application must be stopped, as CometBFT stops its node.
+
+    Whoever first makes a request that decides keeps the right to it until its connection ends: a
+    second program that connects by mistake cannot move the state under a running node. ABCI knows
+    no passwords, so the port must be the node's alone (loopback, or a network of the two)."""
 
     def __init__(self, application: Application, clock: Callable[[], Timestamp]) -> None:
         self._application = application
         self._clock = clock
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._deciders: dict[frozenset[str], asyncio.Task[None]] = {}
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,6 +56,7 @@ class AbciServer:
         try:
             while not self.failed.done():
                 name, request = read_request(await _read(reader))
+                self._check_decides(task, name)
                 self._write(writer, self._answer(name, request))
                 if name == "flush":
                     await writer.drain()
@@ -51,11 +64,12 @@ class AbciServer:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except ValueError as error:
-            # Whoever sent it is told, and this connection ends; a stray client ends no chain.
+            # Whoever sent it is told, and this connection ends; the others go on.
             _log.error("a connection is closed: %s", error)
             self._write(writer, exception(str(error)))
         finally:
             del self._connections[task]
+            self._deciders = {kind: by for kind, by in self._deciders.items() if by is not task}
             writer.close()
 
     async def close(self) -> None:
@@ -66,6 +80,15 @@ class AbciServer:
                 end(writer)
             if self._connections:
                 await asyncio.wait(list(self._connections), timeout=1)
+
+    def _check_decides(self, task: asyncio.Task[None], name: str) -> None:
+        """Raises ValueError where another connection has the right to this request."""
+        for kind in _DECIDING:
+            if name in kind and self._deciders.setdefault(kind, task) is not task:
+                raise ValueError(
+                    f"{name} comes from another connection than the node's: is a second node "
+                    "configured with this application's address?"
+                )
 
     def _answer(self, name: str, request: object) -> Message:
         try:

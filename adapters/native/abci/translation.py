@@ -62,7 +62,12 @@ def answer(
             _put_query(
                 part,
                 application,
-                RequestQuery(request.path, request.data, request.height, request.prove),
+                RequestQuery(
+                    request.path.decode("utf-8", "replace"),
+                    request.data,
+                    request.height,
+                    request.prove,
+                ),
             )
         case "check_tx":
             _put_result(part, application.check_tx(request.tx, CheckTxType(request.type)))

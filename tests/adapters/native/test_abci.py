@@ -189,10 +189,12 @@ async def test_every_request_is_answered_on_the_four_connections() -> None:
         ]
         assert executed.app_hash not in (b"", genesis)
         assert (await query.call("info")).last_block_app_hash == executed.app_hash
-        record = await query.call("query", path="/key", data=GENESIS_KEY, prove=True)
+        record = await query.call("query", path=b"/key", data=GENESIS_KEY, prove=True)
         assert (record.value, record.height) == (served.chain.genesis, 1)
         assert [op.type for op in record.proof_ops.ops] == ["isthmus:state"]
-        assert (await query.call("query", path="/nosuch")).code == Code.MALFORMED
+        for path in (b"/nosuch", b"", b"\xff"):
+            # The last is what CometBFT makes of abci_query?path=0xff.
+            assert (await query.call("query", path=path)).code == Code.MALFORMED
         assert not (await snapshot.call("list_snapshots")).snapshots
         assert not (await snapshot.call("load_snapshot_chunk", height=1, format=1, chunk=0)).chunk
         offer = await snapshot.call("offer_snapshot", app_hash=bytes(32))
@@ -200,6 +202,26 @@ async def test_every_request_is_answered_on_the_four_connections() -> None:
         assert (await snapshot.call("apply_snapshot_chunk", index=0, chunk=b"")).result == 2
         for connection in (consensus, mempool, query, snapshot):
             await connection.call("flush")
+
+
+async def test_a_second_node_cannot_move_the_state_under_the_first() -> None:
+    async with serving() as served:
+        first, second = await served.connect(), await served.connect()
+        await init(first)
+        await block(first, 1, served.transfer())
+        second.writer.write(request("finalize_block", height=2, time=TIME))
+        name, answer = await second.answer()
+        assert name == "exception"
+        assert "second node" in answer.text
+        assert await second.ended()
+        assert not served.server.failed.done()
+        await block(first, 2)
+        # A node that is started again has other connections.
+        first.writer.close()
+        await first.writer.wait_closed()
+        third = await served.connect()
+        assert (await third.call("info")).last_block_height == 2
+        await block(third, 3)
 
 
 async def test_a_snapshot_goes_from_one_application_to_another() -> None:
