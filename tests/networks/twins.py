@@ -74,12 +74,9 @@ class Twins:
             )
         ]
 
-    def start(self) -> None:
+    async def start(self) -> None:
         for spec in self._specs:
             self.processes.start(spec)
-        asyncio.run(self._ready())
-
-    async def _ready(self) -> None:
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
             for url in self.urls:
                 group.create_task(first_block(url))
@@ -93,7 +90,7 @@ class Twins:
 def running_twins(folder: Path) -> Iterator[Twins]:
     twins = Twins(folder)
     try:
-        twins.start()
+        asyncio.run(twins.start())
         yield twins
     finally:
         twins.processes.stop()

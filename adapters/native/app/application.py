@@ -165,21 +165,25 @@ class Application:
     def prepare_proposal(
         self, request: RequestPrepareProposal, clock: Timestamp
     ) -> tuple[bytes, ...]:
-        """Claims first, then refunds, then the rest as they came; what would fail is left out."""
+        """Claims first, then refunds, then the rest as they came; what would fail is left out.
+
+        A claim that cannot go first, as what it needs comes with it, keeps its place among the
+        rest: left for the next block it could be void by then, say by its sender's new key."""
         overlay = Overlay(self._tree)
         allowed = self._timing(request.time, clock)
         room = request.max_tx_bytes
-        chosen: list[bytes] = []
-        for raw in sorted(request.txs, key=self._priority):
+        urgent = [raw for raw in request.txs if self._priority(raw) < _UNTIMED]
+        chosen: dict[bytes, None] = {}
+        for raw in (*sorted(urgent, key=self._priority), *request.txs):
             size = len(raw) + _framing(len(raw))
-            if size > room:
+            if raw in chosen or size > room:
                 continue
             try:
                 self._apply(overlay, raw, request.time, allowed)
             except Refused:
                 continue
             room -= size
-            chosen.append(raw)
+            chosen[raw] = None
         return tuple(chosen)
 
     def process_proposal(self, request: RequestProcessProposal, clock: Timestamp) -> ProposalStatus:

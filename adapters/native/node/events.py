@@ -88,7 +88,7 @@ def _messages(kind: str, stored: StoredBlock) -> list[tuple[Any, dict[str, list[
                 "block_id": stored.block_id.to_json(),
                 "result_finalize_block": {
                     "tx_results": list(stored.results),
-                    "validator_updates": [],
+                    "validator_updates": None,
                     "app_hash": base64_text(stored.app_hash),
                 },
             }
@@ -107,7 +107,8 @@ def _transaction(stored: StoredBlock, index: int) -> tuple[Any, dict[str, list[s
     value = {
         "TxResult": {
             "height": str(stored.height),
-            "index": index,
+            # Go leaves out a zero.
+            **({"index": index} if index else {}),
             "tx": base64_text(tx),
             "result": {"events": result["events"]},
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from adapters.native.app.codes import Code
@@ -50,7 +50,7 @@ class RandomTransactions:
     """Draws for a chain that starts with these accounts, the first of which issues the assets.
 
     Whoever draws says with ``answered`` what became of it, so that the next ones make sense.
-    ``deadline`` gives a lock's.
+    ``deadline`` gives a lock's. ``leave_out``: kinds that are not drawn.
     """
 
     def __init__(
@@ -60,10 +60,12 @@ class RandomTransactions:
         keys: Sequence[Key],
         assets: Sequence[str],
         deadline: Callable[[random.Random], int],
+        leave_out: Collection[str] = (),
     ) -> None:
         self.dice = random.Random(seed)
         self._genesis = genesis
         self._deadline = deadline
+        self._leave_out = leave_out
         self._keys = {key.account: key for key in keys}
         self._first = keys[0].account
         self._public_key = keys[0].compressed
@@ -92,10 +94,14 @@ class RandomTransactions:
             "replay": (5, self._replay),
         }
 
+    def begin(self, account: bytes, sequence: int) -> None:
+        """The account's numbers below this one are used already."""
+        self._used[account] = set(range(sequence))
+
     def draw(self) -> Drawn:
         """The next one."""
-        names = list(self._kinds)
-        weights = [weight for weight, _ in self._kinds.values()]
+        names = [name for name in self._kinds if name not in self._leave_out]
+        weights = [self._kinds[name][0] for name in names]
         while True:
             (name,) = self.dice.choices(names, weights)
             drawn = self._kinds[name][1]()

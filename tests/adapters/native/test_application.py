@@ -295,6 +295,22 @@ def test_claims_go_first_and_what_would_fail_is_left_out(chain: Chain) -> None:
     assert process(chain, *chosen) is ProposalStatus.ACCEPT
 
 
+def test_a_claim_whose_lock_or_key_comes_with_it_keeps_its_place(chain: Chain) -> None:
+    """Left for the next block, the first would be signed by a key that is no longer good."""
+    terms, new = lock_terms(chain), Key("new")
+    identity = identify(chain.genesis, ALICE.account, terms)
+    lock = chain.sign(ALICE, terms)
+    claim = chain.sign(BOB, ClaimLock(identity, preimage(1)))
+    possession = chain.possession(BOB.account, 1, new)
+    rotation = chain.sign(BOB, RotateKey(new.compressed, possession))
+    later = Unsigned(chain.genesis, BOB.account, 2, Transfer(COIN, CAROL.account, 1))
+    transfer = later.signed(new.sign_now(later.digest())).encode()
+    came = (lock, claim, rotation, transfer)
+    assert prepare(chain, *came) == came
+    assert process(chain, *came) is ProposalStatus.ACCEPT
+    assert {result.code for result in chain.block(*came).tx_results} == {Code.OK}
+
+
 def test_a_proposal_with_anything_that_fails_is_rejected(chain: Chain) -> None:
     good = chain.sign(ALICE, Transfer(COIN, BOB.account, 1))
     for bad in (good, b"noise", chain.sign(BOB, Transfer(COIN, ALICE.account, FUNDS + 2))):
