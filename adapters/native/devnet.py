@@ -13,7 +13,7 @@ from adapters.devnet import Participant, ProcessSpec
 from adapters.model import AssetId
 from adapters.native.cometbft.genesis import GenesisDocument, ValidatorKey
 from adapters.native.devnet_folder import ChainBounds, DevnetFolder, devnet_genesis, write_json
-from adapters.native.devnet_node import first_block
+from adapters.native.new_block import new_block
 from adapters.spi import Unavailable
 
 CLOCK_BOUND = 2
@@ -64,10 +64,10 @@ class Devnet:
         return [ProcessSpec("native-node", argv, {})]
 
     async def ready(self) -> None:
-        """Everything is in the genesis, so the first block is all there is to wait for."""
+        """Everything is in the genesis, so blocks are all there is to wait for."""
         try:
             async with asyncio.timeout(_READY_WITHIN):
-                await first_block(self._url)
+                await new_block(self._url)
         except TimeoutError:
             raise Unavailable(
                 f"the native node does not answer at {self._url} after {_READY_WITHIN:.0f} "

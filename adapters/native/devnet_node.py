@@ -1,22 +1,5 @@
-"""Waits for a node of a development network."""
+"""The old name of ``adapters.native.new_block``."""
 
-from __future__ import annotations
+from adapters.native.new_block import new_block as first_block
 
-import asyncio
-
-import httpx
-
-_PAUSE = 0.1
-
-
-async def first_block(url: str) -> None:
-    """Returns when the node at ``url`` has a block. It asks as long as it is let."""
-    async with httpx.AsyncClient(timeout=5.0) as client:
-        while True:
-            try:
-                status = (await client.get(f"{url}/status")).json()
-                if int(status["result"]["sync_info"]["latest_block_height"]) >= 1:
-                    return
-            except (httpx.TransportError, ValueError, KeyError, TypeError):
-                pass
-            await asyncio.sleep(_PAUSE)
+__all__ = ["first_block"]

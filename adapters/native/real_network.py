@@ -19,7 +19,7 @@ from adapters.model import AssetId
 from adapters.native.cometbft.block import base64_bytes, validator_address
 from adapters.native.cometbft.genesis import GenesisDocument, ValidatorKey
 from adapters.native.devnet_folder import ChainBounds, DevnetFolder, devnet_genesis, write_json
-from adapters.native.devnet_node import first_block
+from adapters.native.new_block import new_block
 from adapters.programs import Program, Programs
 from adapters.spi import Unavailable
 
@@ -134,12 +134,12 @@ class RealNetwork:
         return [*applications, *nodes]
 
     async def ready(self) -> None:
-        """Everything is in the genesis, so the first block is all there is to wait for."""
+        """Everything is in the genesis, so blocks are all there is to wait for."""
         urls = [one.url for one in self.validators()]
         try:
             async with asyncio.timeout(_READY_WITHIN), asyncio.TaskGroup() as group:
                 for url in urls:
-                    group.create_task(first_block(url))
+                    group.create_task(new_block(url))
         except TimeoutError:
             raise Unavailable(
                 f"the validators at {', '.join(urls)} have made no block after "
