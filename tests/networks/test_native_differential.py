@@ -370,7 +370,7 @@ async def test_a_thousand_random_transactions_end_in_the_same_state(both: Both) 
     try:
         embedded, real = _state(twins)
         assert embedded == real
-            assert len(embedded) > 100
+        assert len(embedded) > 100
     finally:
         await twins.start()
 
