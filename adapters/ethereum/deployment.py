@@ -11,6 +11,7 @@ from adapters.ethereum.account import Account
 from adapters.ethereum.artifact import Artifact
 from adapters.ethereum.identity import checksummed
 from adapters.ethereum.lock_contract import Call
+from adapters.ethereum.node_errors import INDEXING, NodeRefused
 from adapters.ethereum.quantities import data, quantity
 from adapters.ethereum.rpc import Rpc
 from adapters.spi import Unavailable
@@ -48,7 +49,12 @@ async def deploy(
 async def receipt_of(rpc: Rpc, transaction: str) -> Mapping[str, Any]:
     """The receipt, once there is one. Raises Unavailable where the transaction failed."""
     while True:
-        receipt = await rpc.call("eth_getTransactionReceipt", transaction)
+        try:
+            receipt = await rpc.call("eth_getTransactionReceipt", transaction)
+        except NodeRefused as refused:
+            if INDEXING.search(refused.message) is None:
+                raise
+            receipt = None
         if receipt is not None:
             if receipt.get("status") != "0x1":
                 raise Unavailable(f"transaction {transaction} failed")

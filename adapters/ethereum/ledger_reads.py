@@ -10,7 +10,7 @@ from adapters.codec.keccak import keccak256
 from adapters.ethereum import rlp
 from adapters.ethereum.heads import read_header
 from adapters.ethereum.identity import checksummed
-from adapters.ethereum.node_errors import NodeFailed, NodeRefused
+from adapters.ethereum.node_errors import INDEXING, NodeFailed, NodeRefused
 from adapters.ethereum.quantities import data, fields, items, quantity, to_hex
 from adapters.ethereum.rpc import Node
 from adapters.model import AccountId, Block, ChainId, InvalidValue, Transaction
@@ -39,7 +39,13 @@ async def read_transaction(node: Node, chain: ChainId, transaction: str) -> Tran
         raise InvalidValue(
             f"transaction {transaction[:80]!r} is not an id of {chain}: 0x and 64 hex digits"
         )
-    receipt = await node.call("eth_getTransactionReceipt", transaction)
+    try:
+        receipt = await node.call("eth_getTransactionReceipt", transaction)
+    except NodeRefused as refused:
+        if INDEXING.search(refused.message) is None:
+            raise
+        # Another node may have it; that it is nowhere cannot be said yet.
+        raise NodeFailed(f"is not ready: {refused.message}", sent=False) from None
     if receipt is None:
         raise InvalidValue(f"{chain} has no transaction {transaction} in a block")
     seen = fields(receipt, "a receipt")

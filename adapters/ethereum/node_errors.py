@@ -118,6 +118,8 @@ ALREADY_KNOWN = re.compile(
     re.IGNORECASE,
 )
 NONCE_USED = re.compile(r"nonce too low|nonce .*below|oldnonce|already used", re.IGNORECASE)
+INDEXING = re.compile(r"transaction indexing is in progress", re.IGNORECASE)
+"""What Geth says after a start of every transaction that it does not find (yet)."""
 UNKNOWN_METHOD = -32601
 """JSON-RPC's code for a method that the node does not have."""
 

@@ -45,6 +45,7 @@ CHAIN_NUMBER = 1337
 BOUNDS = Bounds(inclusion=4, finality=5, clock=2)
 """Blocks come each second and a little."""
 
+_GAS_LIMIT = 30_000_000
 _PROCESS = "geth"
 _APIS = "eth,net,web3,txpool"
 _STORE = ("--db.engine", "leveldb", "--state.scheme", "hash")
@@ -110,6 +111,7 @@ class RealNetwork:
             *(str(self._programs.find(GETH)), "--datadir", str(self._data)),
             *("--dev", "--dev.period", "1", "--syncmode", "full", "--ipcdisable"),
             *("--miner.pending.feeRecipient", checksummed(self._deployer)),
+            *("--miner.gaslimit", str(_GAS_LIMIT)),
             *(*_STORE, "--gcmode", "archive", "--snapshot=false"),
             *("--http", "--http.addr", "127.0.0.1", "--http.port", port, "--http.api", _APIS),
             *("--ws", "--ws.addr", "127.0.0.1", "--ws.port", port, "--ws.api", _APIS),
@@ -161,7 +163,7 @@ def _genesis(funded: Sequence[bytes]) -> Mapping[str, Any]:
             "blobSchedule": dict.fromkeys(_FORKS_BY_TIME[1:], _BLOBS),
         },
         "difficulty": "0x0",
-        "gasLimit": to_hex(30_000_000),
+        "gasLimit": to_hex(_GAS_LIMIT),
         "baseFeePerGas": to_hex(10**9),
         "alloc": {
             **{checksummed(address): {"balance": to_hex(COIN_EACH)} for address in funded},

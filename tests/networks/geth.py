@@ -64,7 +64,7 @@ class GethNetwork:
     def copy_to(self, folder: Path, blocks: Blocks) -> GethNetwork:
         """The same network once more, in a folder and on a port of its own, not yet started. This
         one must have been stopped."""
-        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.log", "LOCK"))
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("geth.log", "LOCK"))
         return GethNetwork(folder, self.signers, blocks)
 
     @property
