@@ -33,7 +33,7 @@ COMETBFT = Program(
 VALIDATORS = 4
 """One may fail: more than two thirds of the power go on."""
 
-BOUNDS = ChainBounds(inclusion=6, finality=2, clock=4)
+BOUNDS = ChainBounds(inclusion=6, finality=2, clock=6)
 """Blocks come every 0.6 s; where the proposer is down a round more is needed, and the block's time
 is that of the votes on the one before."""
 

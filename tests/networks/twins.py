@@ -15,7 +15,7 @@ from pathlib import Path
 from adapters.devnet import ProcessSpec
 from adapters.native.cometbft.genesis import ValidatorKey
 from adapters.native.devnet_folder import devnet_genesis, write_json
-from adapters.native.devnet_node import first_block
+from adapters.native.new_block import new_block
 from adapters.native.real_network import COMETBFT, Validator, write_configuration, write_home
 from gateway.settings import programs_here
 from tests.networks.cometbft import PARTIES, PATIENCE, Processes, configure
@@ -79,7 +79,7 @@ class Twins:
             self.processes.start(spec)
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
             for url in self.urls:
-                group.create_task(first_block(url))
+                group.create_task(new_block(url))
 
     @property
     def urls(self) -> tuple[str, str]:

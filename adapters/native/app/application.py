@@ -51,6 +51,10 @@ QUERY_WINDOW = 128
 
 SNAPSHOT_INTERVAL = 100
 PROOF_TYPE = "isthmus:state"
+_PROPOSERS_SHARE = 2
+"""A proposer allows itself half of ε: while its block is on the way, the header grows older, and
+validators that do not agree on whether it is too old may never agree on anything (ADR 10)."""
+
 _UNTIMED = 2
 """Where in a block stand the transactions that the validator's clock has no say in."""
 
@@ -170,7 +174,7 @@ class Application:
         A claim that cannot go first, as what it needs comes with it, keeps its place among the
         rest: left for the next block it could be void by then, say by its sender's new key."""
         overlay = Overlay(self._tree)
-        allowed = self._timing(request.time, clock)
+        allowed = self._timing(request.time, clock, _PROPOSERS_SHARE)
         room = request.max_tx_bytes
         urgent = [raw for raw in request.txs if self._priority(raw) < _UNTIMED]
         chosen: dict[bytes, None] = {}
@@ -348,13 +352,16 @@ class Application:
             case _:
                 return _UNTIMED
 
-    def _timing(self, header: Timestamp, clock: Timestamp) -> Callable[[Signed], bool]:
+    def _timing(
+        self, header: Timestamp, clock: Timestamp, share: int = 1
+    ) -> Callable[[Signed], bool]:
         """The rule on headers that are far from the validator's clock (block time after a halt
         is old): an old header takes no claims, which may in truth be past their deadline; one
-        from the future takes no refunds, whose deadline may in truth not have come."""
+        from the future takes no refunds, whose deadline may in truth not have come. ``share``: the
+        part of ε that is allowed, one by so many."""
         raw = self._tree.get(CLOCK_BOUND_KEY)
         assert raw is not None, "init_chain writes it"
-        bound = int.from_bytes(raw, "big") * 10**9
+        bound = int.from_bytes(raw, "big") * 10**9 // share
         lag = clock.nanoseconds() - header.nanoseconds()
 
         def allowed(transaction: Signed) -> bool:
