@@ -343,8 +343,8 @@ def test_a_header_from_the_future_takes_no_refunds(chain: Chain) -> None:
     refund = chain.sign(BOB, RefundLock(identity))
     assert prepare(chain, refund, lag=-2) == (refund,)
     assert prepare(chain, refund, lag=-3) == ()
-    assert process(chain, refund, lag=-5) is ProposalStatus.ACCEPT
     assert process(chain, refund, lag=-6) is ProposalStatus.REJECT
+    assert process(chain, refund, lag=-5) is ProposalStatus.ACCEPT
 
 
 def test_what_was_accepted_is_accepted_again_until_its_height_is_decided(tmp_path: Path) -> None:
