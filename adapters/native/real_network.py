@@ -37,6 +37,9 @@ BOUNDS = ChainBounds(inclusion=6, finality=2, clock=6)
 """Blocks come every 0.6 s; where the proposer is down a round more is needed, and the block's time
 is that of the votes on the one before."""
 
+_OTHER_WAYS = ("CMT", "TM_", "TMHOME")
+"""How CometBFT's environment would overrule its files."""
+
 _READY_WITHIN = 60.0
 _PORTS_EACH = 3
 
@@ -86,7 +89,7 @@ class RealNetwork:
         """Raises ValueError where the folder was prepared for others or a name is unfit."""
         self._network.prepare(ports, participants, self._make)
         validators = self.validators()
-        peers = [f"{_node_id(one.home)}@127.0.0.1:{one.p2p}" for one in validators]
+        peers = [f"{node_id(one.home)}@127.0.0.1:{one.p2p}" for one in validators]
         for number, validator in enumerate(validators):
             others = [peer for other, peer in enumerate(peers) if other != number]
             write_configuration(validator, others)
@@ -128,7 +131,7 @@ class RealNetwork:
             for one in validators
         ]
         nodes = [
-            ProcessSpec(one.node_process, (node, "start", "--home", str(one.home)), {})
+            ProcessSpec(one.node_process, (node, "start", "--home", str(one.home)), {}, _OTHER_WAYS)
             for one in validators
         ]
         return [*applications, *nodes]
@@ -175,7 +178,7 @@ def _node_key(key: ValidatorKey) -> dict[str, Any]:
     return {"priv_key": key.to_json()["priv_key"]}
 
 
-def _node_id(home: Path) -> str:
+def node_id(home: Path) -> str:
     """What peers call a node: the address of its key, in lower-case hex."""
     key = json.loads((home / "config" / "node_key.json").read_bytes())
     raw = base64_bytes(key["priv_key"]["value"])
