@@ -99,6 +99,8 @@ class Pair:
 
     sides: tuple[Side, Side]
     time: int
+    begin: int
+    """The height of both from which on they are the same."""
     found: dict[str, tuple[str, str]]
     """Differences, by what was done."""
 
@@ -173,7 +175,8 @@ async def pair_on(grounds: Grounds) -> AsyncIterator[Pair]:
         )
         heights = [int(side.ask("eth_blockNumber"), 16) for side in sides]
         newest = [side.ask("eth_getBlockByNumber", "latest", False) for side in sides]
-        pair = Pair(sides, max(int(block["timestamp"], 16) for block in newest) + 1, {})
+        now = max(int(block["timestamp"], 16) for block in newest) + 1
+        pair = Pair(sides, now, max(heights) + 1, {})
         # As high as each other: heights are compared as well.
         for side, height in zip(sides, heights, strict=True):
             for number in range(max(heights) - height):
