@@ -35,6 +35,9 @@ class ProcessSpec:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     """Added to the caller's environment."""
+    without: tuple[str, ...] = ()
+    """Beginnings of names that are taken out of the caller's environment first: those by which the
+    program would be configured otherwise than its files say."""
 
 
 class DevelopmentNetwork(Protocol):
@@ -52,7 +55,8 @@ class DevelopmentNetwork(Protocol):
 
     def prepare(self, ports: Sequence[int], participants: Sequence[Participant]) -> None:
         """Writes genesis, certificates and configuration into the folder. Calling it again in a
-        folder that was prepared for the same participants changes nothing."""
+        folder that was prepared for the same participants changes nothing but the ports, where
+        the ledger allows that. Raises Misconfigured, ValueError."""
 
     def processes(self) -> Sequence[ProcessSpec]: ...
 

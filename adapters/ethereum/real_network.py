@@ -47,6 +47,8 @@ BOUNDS = Bounds(inclusion=4, finality=5, clock=2)
 
 _GAS_LIMIT = 30_000_000
 _PROCESS = "geth"
+_OTHER_WAYS = ("GETH_",)
+"""How Geth's environment would overrule its arguments."""
 _APIS = "eth,net,web3,txpool"
 _STORE = ("--db.engine", "leveldb", "--state.scheme", "hash")
 _INIT_WITHIN = 60.0
@@ -117,7 +119,7 @@ class RealNetwork:
             *("--ws", "--ws.addr", "127.0.0.1", "--ws.port", port, "--ws.api", _APIS),
             *("--cache", "64", "--verbosity", "2"),
         )
-        return [ProcessSpec(_PROCESS, argv, {})]
+        return [ProcessSpec(_PROCESS, argv, {}, _OTHER_WAYS)]
 
     @property
     def url(self) -> str:

@@ -49,7 +49,7 @@ from adapters.fabric.release.nodes import (
 )
 from adapters.fabric.release.ordering import RAFT, Ordering
 from adapters.fabric.release.package import make_package, package_id
-from adapters.fabric.release.programs import Release
+from adapters.fabric.release.programs import OTHER_WAYS, Release
 from adapters.fabric.settings import FabricSettings
 from adapters.model import AssetId, ChainId
 from adapters.programs import ProgramMissing, Programs
@@ -181,6 +181,7 @@ class RealNetwork:
                     node.process,
                     (str(release.bin / "orderer"),),
                     orderer_environment(layout, node),
+                    OTHER_WAYS,
                 )
                 for node in layout.orderers
             ),
@@ -189,6 +190,7 @@ class RealNetwork:
                     peer.process,
                     (str(release.bin / "peer"), "node", "start"),
                     peer_environment(layout, peer),
+                    OTHER_WAYS,
                 )
                 for peer in layout.peers
             ),

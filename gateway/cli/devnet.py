@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,7 +70,7 @@ def up(
             raise Failed("--ordering: only a real Fabric channel has one (--real, --chains fabric)")
         if ordering not in ORDERINGS:
             raise Failed(f"--ordering: {ordering!r} is none of {', '.join(ORDERINGS)}")
-    base = ports
+    base, fixed = ports, False
     before = recorded(folder) if (folder / "devnet.json").exists() else None
     if before is not None:
         if list(before["ledgers"]) != names or bool(before.get("real")) != real:
@@ -81,6 +83,12 @@ def up(
         if ordering not in (None, known):
             raise Failed(f"--ordering: the channel in {folder} has {known}: take another folder")
         ordering = known
+        fixed = real and "fabric" in names
+        if fixed and ports not in (None, before["ports"]):
+            raise Failed(
+                f"--ports: the channel in {folder} names its ports, from {before['ports']} on, in "
+                "its own configuration: free those, or take another folder"
+            )
         # The configurations in the folder name these ports, and gateways may run with them.
         base = ports or int(before["ports"])
     if folder.exists() and not folder.is_dir():
@@ -93,17 +101,19 @@ def up(
     if any(environment.processes.alive(name) for name in environment.processes.names()):
         raise Failed(f"the network in {folder} is up already: see isthmus devnet status")
     needed = environment.ports_needed
-    taken = claim(base, needed) if base is not None else find(PORTS, needed)
+    taken = claim(base, needed, fixed=fixed) if base is not None else find(PORTS, needed)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"--dir: {folder} cannot be made: {error.strerror}") from error
-    environment.prepare(taken)
-    try:
-        run(_up(environment))
-    except BaseException:
-        environment.down()
-        raise
+    with _turn(folder):
+        environment.processes.mark_children()
+        environment.prepare(taken)
+        try:
+            run(_up(environment))
+        except BaseException:
+            environment.down()
+            raise
     files = {
         name: str(organisation.configuration)
         for name, organisation in environment.organisations.items()
@@ -117,6 +127,17 @@ def up(
     for file in files.values():
         typer.echo(f"  isthmus gateway run -c {_shown(file)}")
     typer.echo(f"and, if you like, a watchtower:\n  isthmus watchtower run -c {_shown(tower)}")
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    from gateway.devnet.turn import Busy, sole_turn
+
+    try:
+        with sole_turn(folder):
+            yield
+    except Busy as error:
+        raise Failed(str(error)) from None
 
 
 async def _up(environment: Environment) -> None:
@@ -170,8 +191,9 @@ def down(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
 
     recorded(folder)
     processes = Processes(folder, die_with_us=False)
-    names = processes.names()
-    forced = processes.stop()
+    with _turn(folder):
+        names = processes.names()
+        forced = processes.stop()
     if as_json:
         print_json({"folder": str(folder), "ended": names, "killed": forced})
     elif names:

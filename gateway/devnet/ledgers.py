@@ -15,7 +15,7 @@ from adapters.devnet import (
     RealNetworkFactory,
 )
 from adapters.programs import Programs
-from adapters.spi import Unavailable
+from adapters.spi import AdapterError, Misconfigured, Unavailable
 from gateway.devnet.processes import Processes
 
 LEDGERS = ("native", "ethereum", "fabric")
@@ -66,8 +66,12 @@ class Ledgers:
         return [said for network in self.networks.values() for said in network.missing()]
 
     def prepare(self, ports: Iterator[int], participants: Sequence[Participant]) -> None:
+        """Raises Misconfigured where a folder was prepared for something else."""
         for network in self.networks.values():
-            network.prepare(list(islice(ports, network.ports_needed)), participants)
+            try:
+                network.prepare(list(islice(ports, network.ports_needed)), participants)
+            except ValueError as error:
+                raise Misconfigured(str(error)) from error
 
     def start(self) -> None:
         for network in self.networks.values():
@@ -78,16 +82,19 @@ class Ledgers:
     async def ready(self) -> None:
         """Returns when every ledger takes transactions and every participant is funded.
 
-        Raises Unavailable, with the last lines of the log where a process has ended.
+        Raises Unavailable, with the last lines of the log where a process has ended, Misconfigured.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 for network in self.networks.values():
                     group.create_task(network.ready())
-        except* Unavailable as failures:
+        except* AdapterError as failures:
+            first = failures.exceptions[0]
+            if isinstance(first, Misconfigured):
+                raise first from failures
             raise Unavailable(self._why(failures)) from failures
 
-    def _why(self, failures: ExceptionGroup[Unavailable]) -> str:
+    def _why(self, failures: ExceptionGroup[AdapterError]) -> str:
         for network in self.networks.values():
             for spec in network.processes():
                 if not self._processes.alive(spec.name):

@@ -27,16 +27,20 @@ def is_free(port: int) -> bool:
         return True
 
 
-def claim(base: int, count: int) -> Iterator[int]:
-    """The ports base, base + 1, …; all must be free. Raises PortsTaken."""
+def claim(base: int, count: int, *, fixed: bool = False) -> Iterator[int]:
+    """The ports base, base + 1, …; all must be free. ``fixed``: no others will do. Raises
+    PortsTaken."""
     if not 1 <= base <= LAST + 1 - count:
         raise PortsTaken(f"--ports {base}: it takes {count} ports from there on, up to {LAST}")
     for port in range(base, base + count):
         if not is_free(port):
-            raise PortsTaken(
-                f"port {port} on {HOST} is in use: end what listens there, "
-                f"or choose another range with --ports BASE (it takes {count} ports from BASE on)"
+            others = (
+                "; what was made for these ports cannot have others"
+                if fixed
+                else f", or choose another range with --ports BASE (it takes {count} ports from "
+                "BASE on)"
             )
+            raise PortsTaken(f"port {port} on {HOST} is in use: end what listens there{others}")
     return iter(range(base, base + count))
 
 

@@ -68,7 +68,7 @@ class Processes:
         for folder in (self._pids, self._logs):
             folder.mkdir(parents=True, exist_ok=True)
         environment: Mapping[str, str] = {
-            **os.environ,
+            **_without(spec.without),
             **spec.env,
             _MARK: str(self._folder),
         }
@@ -92,6 +92,11 @@ class Processes:
             return spec.argv
         # Isolated and without site-packages, which takes a tenth of the time.
         return (sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *spec.argv)
+
+    def mark_children(self) -> None:
+        """From now on what this process itself starts belongs to the folder as well, such as the
+        commands that set a network up. For a process that does nothing else."""
+        os.environ[_MARK] = str(self._folder)
 
     def find(self, name: str) -> Running | None:
         """What was written down of a process, whether it lives or not."""
@@ -172,3 +177,7 @@ class Processes:
         except FileNotFoundError:
             return "(no log)"
         return "\n".join(text.splitlines()[-lines:])
+
+
+def _without(beginnings: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(beginnings)}

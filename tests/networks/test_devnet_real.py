@@ -85,29 +85,43 @@ async def test_it_goes_on_where_it_was(folder: Path) -> None:
     assert load_gateway(folder / "alpha" / "gateway.yaml", {}).chains[0].settings.chain == chain
 
 
-@pytest.mark.shows("native", NETWORK, "devnet up killed in the middle leaves nothing after down")
-async def test_killed_in_the_middle_down_ends_the_rest(folder: Path) -> None:
-    base = free_block(PORTS_NEEDED).start
-    arguments = ("devnet", "up", "--dir", str(folder), *CHAINS, "--ports", str(base))
+KILLED = "devnet up killed in the middle leaves nothing after down"
+
+
+@pytest.mark.parametrize(
+    ("chain", "started"),
+    [
+        pytest.param("native", 3, marks=pytest.mark.shows("native", NETWORK, KILLED)),
+        # All of its processes: what is killed then is the commands that set the channel up.
+        pytest.param("fabric", 7, marks=pytest.mark.shows("fabric", "Fabric", KILLED)),
+    ],
+)
+async def test_killed_in_the_middle_down_ends_the_rest(
+    tmp_path: Path, chain: str, started: int
+) -> None:
+    network = open_network(chain, tmp_path / "none", programs_here())
+    skip_without(network.missing())
+    folder = tmp_path / "devnet"
+    needed = network.ports_needed + 2 * (len(ORGANISATIONS) + 1)
+    base = free_block(needed).start
+    arguments = ("devnet", "up", "--real", "--chains", chain, "--dir", str(folder))
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway.cli",
-        *arguments,
+        *(sys.executable, "-m", "gateway.cli", *arguments, "--ports", str(base)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         env=environment(),
     )
-    while len(Processes(folder, die_with_us=False).names()) < VALIDATORS:
+    while len(Processes(folder, die_with_us=False).names()) < started:
         assert process.returncode is None
         await asyncio.sleep(0.01)
+    assert "another isthmus devnet up or down" in await refused("devnet", "down", "--dir", folder)
     process.send_signal(signal.SIGKILL)
     await process.wait()
     assert of_folder(folder)
     down = await isthmus("devnet", "down", "--dir", folder)
     assert down.status == 0, down
     assert not of_folder(folder)
-    assert all(is_free(port) for port in range(base, base + PORTS_NEEDED))
+    assert all(is_free(port) for port in range(base, base + needed))
 
 
 async def test_a_port_that_is_taken_is_named_and_nothing_is_started(folder: Path) -> None:

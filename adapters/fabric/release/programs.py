@@ -54,13 +54,17 @@ class Release:
         return release
 
 
+OTHER_WAYS = ("CORE_", "ORDERER_", "FABRIC_")
+"""How the environment would overrule the files of Fabric's programs."""
+
+
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     """This process's own, with more; without proxies, since all is on this machine, and without
     what an operator may have set for Fabric's programs."""
     own = {
         name: value
         for name, value in os.environ.items()
-        if "proxy" not in name.lower() and not name.startswith(("CORE_", "ORDERER_", "FABRIC_"))
+        if "proxy" not in name.lower() and not name.startswith(OTHER_WAYS)
     }
     return own | {"FABRIC_LOGGING_SPEC": "error"} | dict(more)
 
@@ -94,7 +98,12 @@ async def ask(program: Path, words: Sequence[str], more: Mapping[str, str]) -> s
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        answer, complaint = await process.communicate()
+        async with asyncio.timeout(_PATIENCE):
+            answer, complaint = await process.communicate()
+    except TimeoutError:
+        raise CommandFailed(
+            f"{program.name} {' '.join(words[:3])}: no answer within {_PATIENCE:.0f} seconds"
+        ) from None
     finally:
         if process.returncode is None:
             process.kill()

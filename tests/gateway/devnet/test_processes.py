@@ -43,6 +43,22 @@ def test_stop_ends_what_was_started(tmp_path: Path) -> None:
     assert processes.names() == []
 
 
+def test_the_environment_does_not_configure_a_program_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGERD_DATABASE", "elsewhere")
+    monkeypatch.setenv("OTHER", "kept")
+    processes = Processes(tmp_path, die_with_us=False)
+    running = processes.start(
+        ProcessSpec("one", SLEEPER, {"LEDGERD_HOME": "here"}, without=("LEDGERD_",))
+    )
+    wait_for_log(processes, "one")
+    environ = psutil.Process(running.pid).environ()
+    processes.stop()
+    assert "LEDGERD_DATABASE" not in environ
+    assert (environ["LEDGERD_HOME"], environ["OTHER"]) == ("here", "kept")
+
+
 def test_a_process_that_will_not_end_is_made_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
