@@ -7,6 +7,7 @@ process does, however that ends.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -22,6 +23,8 @@ import pytest
 
 from adapters.devnet import Participant, ProcessSpec
 from adapters.model import AssetId
+from adapters.native.cometbft.block import validator_address
+from adapters.native.cometbft.genesis import ValidatorKey
 from adapters.native.plugin import plugin
 from adapters.native.real_network import COMETBFT, RealNetwork, Validator
 from adapters.native.settings import NativeSettings
@@ -226,6 +229,12 @@ def configure(home: Path, **values: str) -> Mapping[str, str]:
         assert found == 1, f"{path} has {found} fields named {name}"
     path.write_text(text)
     return before
+
+
+def address_of(home: Path) -> str:
+    """A validator's address as headers write it."""
+    key = json.loads((home / "config" / "priv_validator_key.json").read_bytes())
+    return validator_address(ValidatorKey.from_json(key).public_key).hex().upper()
 
 
 async def ask(url: str, method: str, **params: Any) -> Any:

@@ -15,14 +15,14 @@ import pytest
 
 from adapters.model import Claim, LockState, Refund
 from adapters.native.app.transaction import ClaimLock, Operation, RefundLock, Transfer, Unsigned
-from adapters.native.cometbft.block import base64_bytes, base64_text, validator_address
-from adapters.native.cometbft.genesis import ValidatorKey
+from adapters.native.cometbft.block import base64_bytes, base64_text
 from tests.adapters.native.bench import fresh
 from tests.adapters.native.chain_fixture import ALICE, BOB, CAROL, Key
 from tests.networks.cometbft import (
     NETWORK,
     PATIENCE,
     CometNetwork,
+    address_of,
     ask,
     cometbft_or_skip,
     running,
@@ -160,7 +160,7 @@ async def test_a_validator_whose_clock_is_off_holds_up_neither_claims_nor_refund
     network.set_application(ODD, "tests.networks.shifted_application", str(off))
     network.start(ODD)
     await network.reached(await network.height() + 1, ODD)
-    odd = await address(network)
+    odd = address_of(network.validators[ODD].home)
     # The odd one's own node takes the transactions: it passes them on.
     async with network.adapter(ODD) as adapter, network.adapter(0, 1) as others:
         for _ in range(2):
@@ -181,12 +181,6 @@ async def test_a_validator_whose_clock_is_off_holds_up_neither_claims_nor_refund
     assert odd not in kinds[forbidden], "the odd validator's proposal has what it must leave out"
     # It proposes all the same.
     assert any(odd in proposers_of for proposers_of in kinds.values())
-
-
-async def address(network: CometNetwork) -> str:
-    path = network.validators[ODD].home / "config" / "priv_validator_key.json"
-    key = ValidatorKey.from_json(json.loads(path.read_text()))
-    return validator_address(key.public_key).hex().upper()
 
 
 async def proposers(network: CometNetwork, odd: str) -> dict[bytes, set[str]]:
