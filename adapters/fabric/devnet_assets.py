@@ -11,10 +11,13 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from adapters.devnet import Participant
 from adapters.fabric.gateway import Gateway
 from adapters.fabric.identity import Identity
+from adapters.fabric.proposal import Proposal
 from adapters.model import AssetId, ChainId
 from adapters.spi import NotSent, Rejected, Unavailable, Unknown
 
@@ -35,6 +38,9 @@ REACTION = 2
 
 _PARTICIPANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VALID = "VALID"
+_PAUSE = 0.2
+_STATUS_WITHIN = 10.0
+"""Seconds until a transaction whose fate is not known is sent once more."""
 
 
 def two_of_three() -> str:
@@ -113,23 +119,41 @@ class ChaincodeSetUp:
             return None
 
     async def _invoke(self, function: str, *arguments: str) -> None:
-        """Raises Unavailable, Rejected."""
+        """Commits one transaction, and no second one for it: what was sent and is not known to be
+        committed is sent again as it is, and a channel orders one envelope once.
+
+        Raises Unavailable, Rejected."""
         loop = asyncio.get_running_loop()
-        while True:
+        said = "no endorsement"
+        while loop.time() < self._give_up:
             try:
                 proposal, envelope = await self._gateway.endorse(
                     self._admin, CHAINCODE, (function, *arguments), time.time_ns()
                 )
-                await self._gateway.submit(self._admin, proposal, envelope)
-                status = await self._gateway.commit_status(
-                    proposal.transaction, max(1.0, self._give_up - loop.time())
-                )
-            except (NotSent, Unknown) as error:
-                status = str(error)
-            if status == _VALID:
+            except NotSent as error:
+                said = str(error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            said = await self._ordered(proposal, envelope)
+            if said == _VALID:
                 return
+            # Committed as invalid, such as for what another transaction wrote meanwhile.
+            await asyncio.sleep(_PAUSE)
+        raise Unavailable(
+            f"setting up the Fabric network: {function} was not committed ({said}); "
+            f"read {self._logs}"
+        )
+
+    async def _ordered(self, proposal: Proposal, envelope: Any) -> str:
+        """What the transaction was committed as; the last error where that is never known."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with suppress(NotSent, Unknown):
+                await self._gateway.submit(self._admin, proposal, envelope)
+            try:
+                return await self._gateway.commit_status(proposal.transaction, _STATUS_WITHIN)
+            except (NotSent, Unknown) as error:
+                said = str(error)
             if loop.time() > self._give_up:
-                raise Unavailable(
-                    f"setting up the Fabric network: {function} was not committed ({status}); "
-                    f"read {self._logs}"
-                )
+                return said
+            await asyncio.sleep(_PAUSE)
