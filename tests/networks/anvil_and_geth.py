@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -90,7 +89,7 @@ class GethSide(Side):
         self._network = network
 
     def mine(self, time: int) -> None:
-        self._network.mine(time=time)
+        self._network.mine(at=time)
 
 
 @dataclass
@@ -127,14 +126,11 @@ def grounds_in(folder: Path) -> Iterator[Grounds]:
     made = GethNetwork(folder / "made", signers, Blocks.WITH_EACH_TRANSACTION)
     with running(made):
         asyncio.run(made.devnet.ready())
-        height = made.height()
     geth = made.copy_to(folder / "geth", Blocks.ON_DEMAND)
     arguments = ("--chain-id", str(CHAIN_NUMBER), "--hardfork", "osaka", "--order", "fifo")
     with running(geth), bare_anvil(folder / "anvil.log", *arguments) as anvil:
         own = _folder_of(anvil, geth, folder / "anvil")
         asyncio.run(make_ready(own, "anvil", _give))
-        while geth.height() == height:
-            time.sleep(0.05)  # Geth makes one block by itself after its start.
         assert own.made["contract"] == geth.settings()["contract"]
         rpc(anvil.url, "evm_setAutomine", False)
         yield anvil, geth, geth.settings()

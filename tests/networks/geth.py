@@ -7,6 +7,7 @@ test makes them: ``dev`` and ``testing``, and ``debug``, which sets the chain ba
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -47,6 +48,9 @@ class GethNetwork:
     def __init__(self, folder: Path, signers: Sequence[LocalSigner], blocks: Blocks) -> None:
         self.folder = folder
         self.signers = list(signers)
+        self.blocks = blocks
+        self.reached = -1
+        """The height at which it was stopped."""
         self.devnet = RealNetwork(folder, programs_here())
         self.names = [f"party-{number}" for number in range(len(self.signers))]
         self.devnet.prepare(
@@ -65,7 +69,9 @@ class GethNetwork:
         """The same network once more, in a folder and on a port of its own, not yet started. This
         one must have been stopped."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("geth.log", "LOCK"))
-        return GethNetwork(folder, self.signers, blocks)
+        copy = GethNetwork(folder, self.signers, blocks)
+        copy.reached = self.reached
+        return copy
 
     @property
     def url(self) -> str:
@@ -84,20 +90,29 @@ class GethNetwork:
     def height(self) -> int:
         return int(self.rpc("eth_blockNumber"), 16)
 
-    def mine(self, count: int = 1, *, time: int | None = None) -> None:
+    def mine(self, count: int = 1, *, at: int | None = None) -> None:
         """Makes blocks of what waits in the pool, each a second after the one before, the first at
-        ``time`` where it is given."""
+        ``at`` where it is given."""
         for number in range(count):
             next_second = int(self.head()["timestamp"], 16) + 1
-            at = time if time is not None and number == 0 else next_second
+            moment = at if at is not None and number == 0 else next_second
             attributes = {
-                "timestamp": hex(at),
+                "timestamp": hex(moment),
                 "prevRandao": "0x" + "00" * 32,
                 "suggestedFeeRecipient": "0x" + "00" * 20,
                 "withdrawals": [],
                 "parentBeaconBlockRoot": "0x" + "00" * 32,
             }
             self.rpc("testing_commitBlockV1", attributes, None, None)
+
+    def make_empty_block(self) -> None:
+        """One more, as the simulated beacon of developer mode makes it, which names blocks safe and
+        finalized. For ``WITH_EACH_TRANSACTION``: a withdrawal of nothing makes the block."""
+        before = self.height()
+        withdrawal = {"index": "0x0", "validatorIndex": "0x0", "amount": "0x0"}
+        self.rpc("dev_addWithdrawal", {**withdrawal, "address": "0x" + "00" * 20})
+        while self.height() == before:
+            time.sleep(0.01)
 
     def set_back(self, blocks: int) -> None:
         """Takes the newest blocks off the chain, with what was in them."""
@@ -108,6 +123,11 @@ class GethNetwork:
 def running(network: GethNetwork) -> Iterator[GethNetwork]:
     network.process.start()
     try:
+        if network.blocks is not Blocks.WITH_EACH_TRANSACTION:
+            # It makes one by itself as soon as it has started.
+            while network.height() <= max(0, network.reached):
+                time.sleep(0.02)
         yield network
+        network.reached = network.height()
     finally:
         network.process.stop()
