@@ -3,11 +3,13 @@
     python -m bench.networks [--chains native,ethereum] [--seconds 60]        (make bench-networks)
 
 One adapter acts for one account, as a gateway does: at most ``ChainProfile.at_once`` submissions at
-a time, locks one by one, and so many in flight (submitted, not yet final). First some locks alone,
-for the latency of an idle network; then locks for so many seconds; then all their claims; then the
-refunds. A rate is the count by the seconds from the first submission to the last final event. The
-processor's time and memory of this process, the driver's, stand beside those of the network's
-processes. A ledger whose programs are not on the machine is left out, and that is said.
+a time, locks one by one, and so many in flight (submitted, or waiting to be). First some locks
+alone, for the latency of an idle network; then locks, for twice as many seconds as are asked for;
+then the claims of one half of them and, once their deadline has passed, the refunds of the other,
+until there are no more. A latency is from the call of submit to the final event, a rate the count
+by the seconds from the first submission to the last final event. The processor's time and memory
+of this process, the driver's, stand beside those of the network's processes. A ledger whose
+programs are not on the machine is left out, and that is said.
 """
 
 from __future__ import annotations
@@ -31,17 +33,20 @@ import psutil
 from adapters.model import (
     Action,
     Claim,
+    Cursor,
     Lock,
     LockClaimed,
     LockId,
     LockOpened,
     LockRefunded,
+    LockState,
     LockTerms,
+    Notice,
     Preimage,
     Refund,
     Stage,
 )
-from adapters.spi import Adapter, Credential, NotSent
+from adapters.spi import Adapter, Credential, NotSent, Unavailable, Unknown
 from bench.machine import machine
 from gateway.compose import open_chains
 from gateway.demo.cheat import open_credentials
@@ -53,6 +58,12 @@ PORTS = 30_000
 IN_FLIGHT = 50
 ALONE = 20
 _FAR = 24 * 3600
+_PAUSE = 0.05
+_AFTER: dict[type[Any], LockState] = {
+    Lock: LockState.OPEN,
+    Claim: LockState.CLAIMED,
+    Refund: LockState.REFUNDED,
+}
 _EVENTS: dict[type[Any], type[Any]] = {Lock: LockOpened, Claim: LockClaimed, Refund: LockRefunded}
 
 
@@ -68,12 +79,22 @@ class Finals:
         return future
 
     async def follow(self, adapter: Adapter) -> None:
-        async with aclosing(adapter.events(None)) as notices:  # type: ignore[type-var]
-            async for notice in notices:
-                for seen in notice.observations:
-                    key = (type(seen.event), seen.event.lock_id)
-                    if seen.stage is Stage.FINAL and key in self.waiting:
-                        self.waiting.pop(key).set_result(time.perf_counter())
+        """Endless; a stream that breaks is taken up where it was."""
+        cursor: Cursor | None = None
+        while True:
+            try:
+                async with aclosing(adapter.events(cursor)) as notices:  # type: ignore[type-var]
+                    async for notice in notices:
+                        self._take(notice)
+                        cursor = notice.cursor
+            except Unavailable:
+                await asyncio.sleep(_PAUSE)
+
+    def _take(self, notice: Notice) -> None:
+        for seen in notice.observations:
+            key = (type(seen.event), seen.event.lock_id)
+            if seen.stage is Stage.FINAL and key in self.waiting:
+                self.waiting.pop(key).set_result(time.perf_counter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,34 +152,38 @@ class Account:
         )
         return terms, preimage
 
-    async def act(self, action: Action, lock_id: LockId, credential: Credential) -> float:
-        """Submits, and returns the seconds until it is final."""
-        begun = time.perf_counter()
+    async def act(self, action: Action, lock_id: LockId) -> float:
+        """Submits when it is its turn, and returns the seconds from there until it is final."""
         final = self._finals.expect(action, lock_id)
-        while True:
-            try:
-                if isinstance(action, Lock):
-                    async with self._locking, self._turns:
-                        await self._adapter.submit(action, credential)
-                else:
-                    async with self._turns:
-                        await self._adapter.submit(action, credential)
-                break
-            except NotSent:
-                await asyncio.sleep(0.05)
+        async with AsyncExitStack() as turn:
+            if isinstance(action, Lock):
+                await turn.enter_async_context(self._locking)
+            await turn.enter_async_context(self._turns)
+            begun = time.perf_counter()
+            while not final.done():
+                try:
+                    await self._adapter.submit(action, self._sender)
+                    break
+                except NotSent:
+                    await asyncio.sleep(_PAUSE)
+                except Unknown:
+                    # It may be in; the chain is asked before it is sent again.
+                    state = (await self._adapter.lookup(lock_id)).state
+                    if state is _AFTER[type(action)]:
+                        break
         return await final - begun
 
     async def lock(self, terms: LockTerms) -> float:
-        return await self.act(Lock(terms), self._adapter.lock_id(terms), self._sender)
+        return await self.act(Lock(terms), self._adapter.lock_id(terms))
 
     async def claim(self, terms: LockTerms, preimage: Preimage) -> float:
         lock_id = self._adapter.lock_id(terms)
         # Anyone may: the amount goes to the recipient.
-        return await self.act(Claim(lock_id, preimage), lock_id, self._sender)
+        return await self.act(Claim(lock_id, preimage), lock_id)
 
     async def refund(self, terms: LockTerms) -> float:
         lock_id = self._adapter.lock_id(terms)
-        return await self.act(Refund(lock_id), lock_id, self._sender)
+        return await self.act(Refund(lock_id), lock_id)
 
 
 async def _sustained(
@@ -223,12 +248,11 @@ async def _measure(environment: Environment, ledger: str, seconds: float) -> dic
         recipient = (await open_credentials(other.folder, other.chains))[ledger]
         asset = environment.networks[ledger].assets()[-1]
         account = Account(adapter, sender, recipient, asset)
-        following = asyncio.create_task(account.follow())
-        try:
-            return await _courses(environment, adapter, account, seconds)
-        finally:
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(account.follow())
+            found = await _courses(environment, adapter, account, seconds)
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        return found
 
 
 async def _reached(adapter: Adapter, moment: int) -> None:
@@ -246,10 +270,10 @@ async def _courses(
     alone = [await account.lock(account.terms(now + _FAR)[0]) for _ in range(ALONE)]
     usage = Usage(environment)
     # Half of the locks are to be claimed, half to be refunded once their deadline has passed.
-    short = (await adapter.head()).time + int(seconds) + 60
+    short = (await adapter.head()).time + int(2 * seconds) + 60
     to_claim: list[tuple[LockTerms, Preimage]] = []
     to_refund: list[LockTerms] = []
-    until = time.perf_counter() + seconds
+    until = time.perf_counter() + 2 * seconds
 
     def next_lock() -> Coroutine[Any, Any, float] | None:
         if time.perf_counter() >= until:
@@ -298,7 +322,12 @@ def _ledger(ledger: str, seconds: float) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.networks", description=__doc__)
     parser.add_argument("--chains", default="native,ethereum,fabric")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of sustained locking")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="of claims, and of refunds",
+    )
     parser.add_argument("--json", type=Path, default=Path("bench/results/networks.json"))
     arguments = parser.parse_args()
     result = {
