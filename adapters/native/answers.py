@@ -80,6 +80,38 @@ def read_check(result: Any) -> CheckAnswer:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FoundTransaction:
+    """A transaction in a block, and what became of it."""
+
+    raw: bytes
+    height: int
+    index: int
+    code: int
+    log: str
+
+
+def read_transaction(result: Any) -> FoundTransaction:
+    """From ``tx``."""
+    return _found(result, base64_bytes(result["tx"]), int64(result["height"]), result["tx_result"])
+
+
+def read_result(result: Any, block: Block, index: int) -> FoundTransaction:
+    """One of a block's, from ``block_results``."""
+    height, outcome = block.header.height, result["txs_results"][index]
+    if int64(result["height"]) != height:
+        raise Implausible(f"the results of block {height} are not those of the block")
+    return _found({"index": index}, block.txs[index], height, outcome)
+
+
+def _found(
+    entry: Mapping[str, Any], raw: bytes, height: int, outcome: Mapping[str, Any]
+) -> FoundTransaction:
+    return FoundTransaction(
+        raw, height, int(entry["index"]), int(outcome["code"]), str(outcome["log"])
+    )
+
+
 def read_waiting(result: Any) -> list[bytes]:
     """The transactions that ``unconfirmed_txs`` shows."""
     return [base64_bytes(raw) for raw in result["txs"] or []]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar, assert_never
@@ -72,7 +71,6 @@ from adapters.native.app.transaction import (
     RefundLock,
     transaction_id,
 )
-from adapters.native.cometbft.block import base64_bytes, base64_text, int64
 from adapters.native.diagnosis import diagnose
 from adapters.native.identity import verify_node
 from adapters.native.names import account_bytes, account_name, asset_name, asset_symbol
@@ -80,6 +78,7 @@ from adapters.native.rpc_client import Implausible, Node, Parse, RpcClient, RpcF
 from adapters.native.settings import NativeSettings
 from adapters.native.stream import LONGEST_STRETCH, EventStream, Place
 from adapters.native.submitter import Submitter
+from adapters.native.transaction_reader import TransactionReader
 from adapters.native.wakeups import Wakeups
 from adapters.spi import (
     Credential,
@@ -98,7 +97,6 @@ _AT_ONCE = 16
 """Submissions of one account at once: far fewer than the window of sequence numbers holds, so that
 those that wait for their block leave room for the next."""
 
-_TRANSACTION_ID = re.compile(r"[0-9A-F]{64}")
 _STATES = {
     Settlement.OPEN: LockState.OPEN,
     Settlement.CLAIMED: LockState.CLAIMED,
@@ -132,6 +130,7 @@ class NativeAdapter:
             at_once=_AT_ONCE,
         )
         stretch = Stretch(LONGEST_STRETCH, self._profile.stale_after / 4)
+        self._transactions = TransactionReader(self._label, self._client, self.head, self._meta)
         self._stream = EventStream(chain, self._client, self.head, stretch)
 
     async def start(self) -> None:
@@ -227,33 +226,7 @@ class NativeAdapter:
         return Block(_header(self._chain, meta), tuple(transaction_id(tx) for tx in block.txs))
 
     async def transaction(self, transaction: str) -> Transaction:
-        if _TRANSACTION_ID.fullmatch(transaction) is None:
-            raise InvalidValue("a native transaction's id is 64 upper-case hex digits")
-        params = {"hash": base64_text(bytes.fromhex(transaction)), "prove": False}
-        try:
-            found: dict[str, Any] = await self._client.read("tx", params, dict)
-        except RpcFailure as failure:
-            if "not found" in failure.data:
-                raise InvalidValue(f"there is no transaction {transaction}") from failure
-            raise Unavailable(f"{self._label}: {failure}") from failure
-        try:
-            height, raw = int64(found["height"]), base64_bytes(found["tx"])
-            outcome = found["tx_result"]
-            code, log, index = int(outcome["code"]), str(outcome["log"]), int(found["index"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unavailable(f"{self._label}: the node shows no transaction but noise") from error
-        if transaction_id(raw) != transaction:
-            raise Unavailable(f"{self._label}: the node shows another transaction than was asked")
-        return Transaction(
-            id=transaction,
-            height=height,
-            block_hash=(await self._meta(height)).hash,
-            index=index,
-            succeeded=code == 0,
-            status="code 0" if code == 0 else f"code {code}: {log[:300]}",
-            fee=0,
-            raw=raw,
-        )
+        return await self._transactions.read(transaction)
 
     # --- acting ----------------------------------------------------------------------------------
 
