@@ -282,6 +282,12 @@ class Gateway:
 
     def _authorise(self, inner: Any, request: Any) -> None:
         """Whether the signer may read the channel: any valid identity of it may."""
+        if not inner.channel_id:
+            raise RpcRefusal(
+                Code.PERMISSION_DENIED,
+                "Invalid channel ID name during check policy on signed data. Name must be "
+                "different from nil.",
+            )
         if inner.channel_id != self.channel:
             raise RpcRefusal(
                 Code.PERMISSION_DENIED,

@@ -41,6 +41,13 @@ class BatchLimits:
     absolute_bytes: int = 10 * 1024 * 1024
 
 
+_REFUSED = {
+    common_pb2.CONFIG: "message is of type that cannot be processed directly",
+    common_pb2.ORDERER_TRANSACTION: "message is of type that is no longer supported",
+}
+"""What orderers of Fabric 3 say to types of messages that they take from nobody."""
+
+
 class BroadcastRefused(Exception):
     """The ordering service does not take the envelope; ``status`` is its word for why."""
 
@@ -90,7 +97,9 @@ class Orderer:
                 f"message payload is {size} bytes and exceeds maximum allowed "
                 f"{self._limits.absolute_bytes} bytes",
             )
-        if header.type != common_pb2.ENDORSER_TRANSACTION:
+        if header.type in _REFUSED:
+            raise BroadcastRefused("BAD_REQUEST", _REFUSED[header.type])
+        if header.type == common_pb2.CONFIG_UPDATE:
             raise BroadcastRefused(
                 "FORBIDDEN", "the development network's channel configuration does not change"
             )

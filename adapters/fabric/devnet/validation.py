@@ -32,6 +32,9 @@ from adapters.fabric.devnet.range_reads import RangeReads, version_message
 from adapters.fabric.devnet.signature import InvalidSignature
 from adapters.fabric.devnet.simulation import CommittedState
 
+_TYPES = frozenset({common_pb2.ENDORSER_TRANSACTION, common_pb2.CONFIG_UPDATE, common_pb2.CONFIG})
+"""Of what may stand in a block."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockVerdict:
@@ -146,7 +149,9 @@ class Validator:
             creator = common_pb2.SignatureHeader.FromString(payload.header.signature_header)
         except DecodeError:
             raise _Invalid(transaction_pb2.BAD_COMMON_HEADER) from None
-        if header.epoch != 0 or not creator.nonce or not creator.creator:
+        if header.type not in _TYPES or header.epoch != 0:
+            raise _Invalid(transaction_pb2.BAD_COMMON_HEADER)
+        if not creator.nonce or not creator.creator:
             raise _Invalid(transaction_pb2.BAD_COMMON_HEADER)
         if header.channel_id != self._channel:
             raise _Invalid(transaction_pb2.TARGET_CHAIN_NOT_FOUND)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import grpc.aio
@@ -58,11 +58,13 @@ async def client(clients: list[GatewayClient]) -> GatewayClient:
     return clients[0]
 
 
-async def endorsing(client: GatewayClient) -> None:
+async def endorsing(
+    client: GatewayClient, chaincodes: Sequence[str] = ("isthmus", "token")
+) -> None:
     """Returns when the gateway endorses; a real one first learns of the others by gossip."""
     while True:
         try:
-            for chaincode in ("isthmus", "token"):
+            for chaincode in chaincodes:
                 await client.endorse("put", "ready", "x", chaincode=chaincode)
             return
         except grpc.aio.AioRpcError:

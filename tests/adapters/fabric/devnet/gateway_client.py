@@ -107,6 +107,10 @@ class GatewayClient:
         self.stub = gateway_pb2_grpc.GatewayStub(self._channel)
         self.user, self.channel, self.chaincode = user, channel, chaincode
 
+    @property
+    def msp_id(self) -> str:
+        return str(identities_pb2.SerializedIdentity.FromString(self.user.serialized).mspid)
+
     async def close(self) -> None:
         await self._channel.close(None)
 

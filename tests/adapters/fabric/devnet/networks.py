@@ -28,7 +28,7 @@ from adapters.fabric.devnet.provision import (
     organisation_folder,
     provision,
 )
-from adapters.fabric.devnet_assets import ORGANISATIONS, two_of_three
+from adapters.fabric.devnet_assets import CLOCK_BOUND, ORGANISATIONS, two_of_three
 from adapters.fabric.real_network import ChaincodeProgram
 from tests.adapters.fabric.devnet.gateway_client import GatewayClient, User
 from tests.networks.fabric import CHAINCODE, CHANNEL, ROOT, TOKEN, FabricNetwork
@@ -48,7 +48,7 @@ class NetworkUnderTest(Protocol):
     def start_chaincode(self, number: int) -> None: ...
 
 
-def _probe(name: str) -> ChaincodeProgram:
+def probe(name: str) -> ChaincodeProgram:
     return ChaincodeProgram(
         name, f"fabric-{name}", (sys.executable, *PROBE), {"PYTHONPATH": str(ROOT)}
     )
@@ -58,11 +58,11 @@ class RealNetwork(FabricNetwork):
     """A real network whose two chaincodes are the probe."""
 
     def __init__(self, folder: Path) -> None:
-        self._probe = _probe(CHAINCODE)
-        super().__init__(folder, chaincodes=(self._probe, _probe(TOKEN)))
+        self._probe = probe(CHAINCODE)
+        super().__init__(folder, chaincodes=(self._probe, probe(TOKEN)))
 
     def specs(self) -> Sequence[ProcessSpec]:
-        answers = {self.service(number, _probe(TOKEN)): f"{TOKEN}{number}" for number in (1, 2, 3)}
+        answers = {self.service(number, probe(TOKEN)): f"{TOKEN}{number}" for number in (1, 2, 3)}
         return [
             replace(spec, env={**spec.env, "PROBE_ANSWER": answers[spec.name]})
             if spec.name in answers
@@ -94,9 +94,18 @@ class RealNetwork(FabricNetwork):
 class DevelopmentNetwork:
     """The development network, as processes of its own."""
 
-    def __init__(self, folder: Path, base: int, batch_timeout_ms: int = 200) -> None:
-        """Takes nine ports from ``base``."""
+    def __init__(
+        self,
+        folder: Path,
+        base: int,
+        batch_timeout_ms: int = 200,
+        program: Sequence[str] = PROBE,
+        patience: float = 1,
+    ) -> None:
+        """Takes nine ports from ``base``. ``program``: the chaincode ``isthmus``. ``patience``:
+        seconds that a call of ``token`` may take."""
         self.folder = folder
+        self._programs = {CHAINCODE: program, TOKEN: PROBE}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         addresses = [f"127.0.0.1:{base + number}" for number in range(9)]
         self.gateways = dict(zip(MSP_IDS, addresses[:3], strict=True))
@@ -112,7 +121,7 @@ class DevelopmentNetwork:
                         name=name,
                         policy=two_of_three(),
                         addresses=dict(zip(MSP_IDS, addresses[first : first + 3], strict=True)),
-                        timeout=30 if name == CHAINCODE else 1,
+                        timeout=30 if name == CHAINCODE else patience,
                     )
                     for name, first in ((CHAINCODE, 3), (TOKEN, 6))
                 ),
@@ -179,7 +188,8 @@ class DevelopmentNetwork:
         self._run(
             own,
             address,
-            *PROBE,
+            *self._programs[name],
+            ISTHMUS_CLOCK_BOUND=str(CLOCK_BOUND),
             CHAINCODE_ID=chaincode.definition().package_id,
             CHAINCODE_SERVER_ADDRESS=address,
             **({"PROBE_ANSWER": own} if name == TOKEN else {}),
