@@ -175,23 +175,30 @@ class Account:
     async def _fill(self, unwanted: Waiting, market: Market) -> None:
         """Puts an empty transfer in the place of an abandoned call. Where it is not taken, the call
         stays as it is, marked."""
-        # Where the cap or a price of zero leaves no room for a higher price, a node that has lost
-        # the call takes the transfer all the same.
-        price = pricing.raised(unwanted.fees, market, self._policy) or unwanted.fees
-        # The gas of the call is enough for an empty transfer on every chain; the rest is not paid.
-        signed = await sign(
-            self._signer, self._chain_id, unwanted.nonce, unwanted.gas, price, self._nothing
-        )
-        filling = Waiting(
-            unwanted.nonce,
-            self._nothing,
-            unwanted.gas,
-            price,
-            signed,
-            self._now(),
-            instead_of=unwanted.call,
-        )
-        await self._broadcast(filling, unwanted)
+        # Where the cap leaves no room for a higher price, or gas is free and the account has no
+        # coin for any, a node that has lost the call takes the transfer all the same.
+        higher = pricing.raised(unwanted.fees, market, self._policy)
+        prices = [higher or unwanted.fees]
+        if higher is not None and unwanted.fees.cap == 0:
+            prices.append(unwanted.fees)
+        for price in prices:
+            # The gas of the call is enough for an empty transfer on every chain; the rest is not
+            # paid.
+            signed = await sign(
+                self._signer, self._chain_id, unwanted.nonce, unwanted.gas, price, self._nothing
+            )
+            filling = Waiting(
+                unwanted.nonce,
+                self._nothing,
+                unwanted.gas,
+                price,
+                signed,
+                self._now(),
+                instead_of=unwanted.call,
+            )
+            await self._broadcast(filling, unwanted)
+            if self._waiting[unwanted.nonce] is filling:
+                return
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -327,10 +334,10 @@ class Account:
         """Raises the price of what has waited too long, as far as the cap leaves room, and shows
         it to all nodes: it may not have been the price."""
         price = pricing.raised(old.fees, market, self._policy)
-        if price is None:
+        taken = price is not None and await self._raise_price(old, price)
+        if price is None or (not taken and old.fees.cap == 0):
+            # Of what is free a dearer one may be refused because the account has no coin at all.
             await self._hand_in(old)
-        else:
-            await self._raise_price(old, price)
         now = self._waiting.get(old.nonce, old)
         await self._rpc.spread(now.signed.raw)
         return now.id

@@ -1,7 +1,8 @@
 """What to pay for gas: EIP-1559 with a cap, legacy prices, chains where gas is free; replacement.
 
 A replacement must pay at least a tenth more in both fields, or nodes refuse it; it pays an eighth
-more, as some ask for that much, or the market's price where that is higher.
+more, as some ask for that much, or the market's price where that is higher. A tenth more than
+nothing is nothing, and nodes take only what is more: what pays nothing is replaced for one wei.
 """
 
 from __future__ import annotations
@@ -80,19 +81,17 @@ def capped(seen: Market, policy: FeePolicy) -> Fees:
 
 
 def raised(old: Fees, seen: Market, policy: FeePolicy) -> Fees | None:
-    """What a replacement pays; None where the cap, or a price of zero, leaves no room for one."""
+    """What a replacement pays; None where the cap leaves no room for one."""
 
     def more(paid: int, now: int) -> int:
-        return max(now, paid + -(-paid // 8))
+        return max(now, paid + max(1, -(-paid // 8)))
 
     now = seen.fees
-    if old.cap == 0 and now.cap == 0:
-        return None
     tip = None if old.tip is None else more(old.tip, now.tip or 0)
     cap = more(old.cap, now.cap)
     if policy.cap is not None and cap > policy.cap:
         cap = policy.cap
-        if cap * 10 < old.cap * 11:
+        if cap <= old.cap or cap * 10 < old.cap * 11:
             return None
     cap = max(cap, tip or 0)
     if policy.cap is not None and cap > policy.cap:
