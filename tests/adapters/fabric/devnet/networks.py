@@ -190,6 +190,7 @@ class DevelopmentNetwork:
             address,
             *self._programs[name],
             ISTHMUS_CLOCK_BOUND=str(CLOCK_BOUND),
+            ISTHMUS_TOKENS=TOKEN,
             CHAINCODE_ID=chaincode.definition().package_id,
             CHAINCODE_SERVER_ADDRESS=address,
             **({"PROBE_ANSWER": own} if name == TOKEN else {}),
