@@ -14,9 +14,10 @@ import pytest
 
 from adapters.model import Claim, Lock, LockClaimed, LockState, Refund
 from adapters.native.cometbft.block import base64_bytes
-from adapters.spi import Adapter, Unavailable
+from adapters.spi import Adapter, NotSent, Unavailable
 from tests.adapters.native.bench import fresh
 from tests.adapters.native.chain_fixture import ALICE, BOB
+from tests.adapters.native.faulty_node import faulty_node, honest
 from tests.networks.cometbft import (
     NETWORK,
     PATIENCE,
@@ -272,6 +273,33 @@ async def test_one_of_two_urls_is_dead(network: CometNetwork) -> None:
     async with network.adapter(0) as adapter:
         head = await adapter.head()
     assert head.height > 1
+
+
+@pytest.mark.shows("native", NETWORK, "a node answers 429 for a while")
+async def test_a_node_that_asks_for_fewer_requests_is_left_alone_for_another(
+    network: CometNetwork,
+) -> None:
+    """Alone, it makes reads Unavailable and submissions NotSent; nothing of them is lost."""
+    async with faulty_node(network.validators[0].url) as busy:
+        busy.keeps = True
+        async with network.adapter(urls=[busy.url]) as adapter:
+            preimage = fresh()
+            lock = Lock(terms_on(adapter, network, preimage))
+            busy.twist = lambda method, answer: (429, b"")
+            with pytest.raises(Unavailable, match="429"):
+                await adapter.head()
+            with pytest.raises(NotSent, match="429"):
+                await adapter.submit(lock, network.credential(ALICE))
+            async with network.adapter(urls=[busy.url, network.validators[1].url]) as both:
+                await carried_out(both, lock, network.credential(ALICE), LockState.OPEN)
+                asked = len(busy.calls)
+                lock_id = adapter.lock_id(lock.terms)
+                await carried_out(
+                    both, Claim(lock_id, preimage), network.credential(BOB), LockState.CLAIMED
+                )
+                assert len(busy.calls) == asked, "the one that asks for less was asked more"
+            busy.twist = honest
+            assert (await adapter.lookup(lock_id)).state is LockState.CLAIMED
 
 
 @pytest.mark.shows("native", NETWORK, "all nodes are killed at once")
