@@ -183,7 +183,9 @@ class Side:
         return tuple(outcome)
 
     async def _at_once(self, invocations: Sequence[Invoke]) -> Outcome:
+        before = len(self._sent)
         ready = [await self._endorse(call) for call in invocations]
+        del self._sent[before:]  # which one wins is open, so none is to be replayed
         statuses = await asyncio.gather(
             *(self._committed(one) for one in ready if isinstance(one, Endorsed))
         )
