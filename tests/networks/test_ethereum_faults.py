@@ -6,8 +6,10 @@ Geth is the node; what it cannot be made to show stands at the network's edge be
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from tests.adapters.ethereum.bench import Stream, credential, opened, terms_for
 from tests.adapters.ethereum.edge import Answer, Edge, Request, edge_before, result
 from tests.adapters.ethereum.signer import LocalSigner
 from tests.networks.geth import NETWORK, Blocks, GethNetwork, geth_or_skip, running
+from tests.networks.organisations import after, organisations
 from tests.ports import free_port
 
 geth_or_skip()
@@ -74,6 +77,22 @@ async def submitted(adapter: EthereumAdapter, action: Action, own: Credential) -
 
 
 # --- killed ---------------------------------------------------------------------------------------
+
+
+@shows("the node is killed and started in the middle of a swap")
+@pytest.mark.timeout(300)
+async def test_geth_is_killed_under_a_lock_and_under_a_claim(tmp_path: Path) -> None:
+    """Whole swaps between gateways; kill -9 when the responder locks there, and when the initiator
+    claims."""
+    async with organisations(tmp_path, ("native", "ethereum")) as both:
+        for kind, by in (("locking", "beta"), ("revealing", "alpha")):
+            before = await both.both()
+            swap = await both.offered()
+            await both.told(swap, kind, by)
+            both.processes.signal("geth", signal.SIGKILL)
+            both.start_again("geth")
+            await both.completed(swap)
+            assert await both.both() == after(before)
 
 
 @shows("the node is killed and started with transactions in its pool")
