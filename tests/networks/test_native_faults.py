@@ -299,7 +299,7 @@ async def test_a_node_that_asks_for_fewer_requests_is_left_alone_for_another(
                 )
                 assert len(busy.calls) == asked, "the one that asks for less was asked more"
             busy.twist = honest
-            assert (await adapter.lookup(lock_id)).state is LockState.CLAIMED
+            await in_state(adapter, lock_id, LockState.CLAIMED)
 
 
 @pytest.mark.shows("native", NETWORK, "all nodes are killed at once")

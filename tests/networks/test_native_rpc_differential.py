@@ -103,9 +103,14 @@ def _answer(response: httpx.Response) -> Answer:
 
 def both(twins: Twins, method: str, path: str, content: bytes | None = None) -> list[Answer]:
     with httpx.Client(timeout=15, trust_env=False) as client:
-        return [
-            _answer(client.request(method, f"{url}{path}", content=content)) for url in twins.urls
-        ]
+        while True:
+            answers = [
+                _answer(client.request(method, f"{url}{path}", content=content))
+                for url in twins.urls
+            ]
+            # For a moment CometBFT has its newest block and not yet what came of it.
+            if "could not find results" not in str(answers[1].said):
+                return answers
 
 
 def call(method: str, params: Any = None, identity: Any = 1) -> dict[str, Any]:
