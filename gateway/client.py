@@ -83,6 +83,8 @@ class GatewayClient:
             verify=_trusting(self._url, ca),
             timeout=TIMEOUT,
             trust_env=False,
+            # None waits for a connection: httpcore 1.0 loses those whose waiting runs out.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
 
     async def __aenter__(self) -> Self:

@@ -51,10 +51,19 @@ class NativePlugin:
         return Credential(AccountId(settings.chain_id(), account), signer)
 
 
+_KEPT = 20
+"""Connections that are kept open while nothing is asked."""
+
+
 @asynccontextmanager
 async def _opened(name: str, settings: NativeSettings) -> AsyncIterator[Adapter]:
     # The environment's proxies are not for the organisation's own nodes.
-    async with httpx.AsyncClient(trust_env=False, timeout=settings.request_timeout) as http:
+    # And without a bound on connections: httpcore 1.0 keeps for good one that it assigns to a call
+    # whose waiting for it has just run out.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT)
+    async with httpx.AsyncClient(
+        trust_env=False, timeout=settings.request_timeout, limits=limits
+    ) as http:
         adapter = NativeAdapter(name, settings, http)
         await adapter.start()
         yield adapter

@@ -35,11 +35,14 @@ MAX_ANSWER: Final = 16 * 1024
 MOST_SECONDS: Final = 30
 """For a whole request: an answer that drips is no answer."""
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
+AT_ONCE: Final = 8
+"""Requests to one peer at once. Others wait here, in turn, and never for a connection of the
+client's: httpcore 1.0 keeps for good the connection that it assigns to a request whose waiting has
+just run out, so a peer that stands still for seconds would use them all up."""
 
 ERRORS: Final[tuple[tuple[type[httpx.HTTPError], type[AdapterError]], ...]] = (
     (httpx.ConnectError, NotSent),
     (httpx.ConnectTimeout, NotSent),
-    (httpx.PoolTimeout, NotSent),
     (httpx.UnsupportedProtocol, NotSent),
     (httpx.HTTPError, MaybeSent),
 )
@@ -57,6 +60,7 @@ class PeerMessenger:
     ) -> None:
         self._peers = peers
         self._clients = clients
+        self._turns = {address: asyncio.Semaphore(AT_ONCE) for address in clients}
         self._signer = signer
         self._address = typed_data.gateway_address(signer)
 
@@ -108,6 +112,7 @@ class PeerMessenger:
             headers["content-type"] = "application/json"
         try:
             async with (
+                self._turns[peer.address],
                 asyncio.timeout(MOST_SECONDS),
                 client.stream(method, path, content=body, headers=headers) as response,
             ):
@@ -162,7 +167,7 @@ async def open_messenger(peers: Peers, signer: Signer) -> AsyncIterator[PeerMess
                 timeout=TIMEOUT,
                 follow_redirects=False,
                 trust_env=False,
-                limits=httpx.Limits(max_connections=8, max_keepalive_connections=2),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=2),
             )
             clients[peer.address] = await stack.enter_async_context(client)
         yield PeerMessenger(peers, clients, signer)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 import uvicorn
@@ -23,7 +24,7 @@ from starlette.routing import Route
 from adapters.spi import AdapterError, Misconfigured, NotSent, Rejected, Unavailable
 from adapters.spi import Unknown as MaybeSent
 from relayers.offers import peer_messenger
-from relayers.offers.peer_messenger import MAX_ANSWER, PeerMessenger, open_messenger
+from relayers.offers.peer_messenger import AT_ONCE, MAX_ANSWER, PeerMessenger, open_messenger
 from relayers.offers.peers import Peer, Peers, PinnedCertificate, TrustedAuthority
 from relayers.offers.typed_data import decline_digest, offer_digest, sign, signed_by
 from relayers.offers.wire import DeclineMessage, OfferMessage, decline_of, offer_of, parse
@@ -39,8 +40,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(answer: Answer, certificate: trustme.LeafCert) -> AsyncIterator[int]:
-    """A TLS server on a free port of loopback that answers everything in one way."""
+async def serving(
+    answer: Answer, certificate: trustme.LeafCert, port: int = 0
+) -> AsyncIterator[int]:
+    """A TLS server on a port of loopback, a free one by itself, that answers everything in one
+    way."""
     app = Starlette(
         routes=[Route("/{path:path}", answer, methods=["GET", "POST"])],
     )
@@ -53,7 +57,8 @@ async def serving(answer: Answer, certificate: trustme.LeafCert) -> AsyncIterato
     config.ssl = context
     server = _Server(config)
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", port))
         port = sock.getsockname()[1]
         task = asyncio.create_task(server._serve([sock]))
         try:
@@ -253,6 +258,40 @@ async def test_a_peer_that_falls_silent_may_have_it(
         with pytest.raises(MaybeSent, match="no whole answer"):
             await messenger.send(await intent())
         released.set()
+
+
+async def test_a_peer_that_stood_still_is_reached_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much had to be sent meanwhile. The peer is suspended: the system takes connections
+    for it, and nobody serves them."""
+    monkeypatch.setattr(peer_messenger, "TIMEOUT", httpx.Timeout(0.4, connect=0.2))
+    authority = trustme.CA()
+    with socket.socket() as suspended:
+        suspended.bind(("127.0.0.1", 0))
+        suspended.listen(128)
+        port = suspended.getsockname()[1]
+        peer = peer_at(port, tmp_path, authority.cert_pem.bytes())
+        async with open_messenger(Peers([peer]), ALICE) as messenger:
+            sent = await intent()
+            failed = await asyncio.gather(
+                *(messenger.send(sent) for _ in range(10 * AT_ONCE)), return_exceptions=True
+            )
+            assert {type(error) for error in failed} == {NotSent}
+            suspended.close()
+            async with serving(taken, authority.issue_cert("127.0.0.1"), port):
+                await asyncio.gather(*(_delivered(messenger, sent) for _ in range(AT_ONCE)))
+
+
+async def _delivered(messenger: PeerMessenger, sent: SendOffer) -> None:
+    """Tries as the executor does, again and again."""
+    while True:
+        try:
+            await messenger.send(sent)
+        except (NotSent, MaybeSent):
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 async def test_hello_must_be_a_gateway_s(tmp_path: Path) -> None:
