@@ -224,7 +224,7 @@ timeout_prevote = "300ms"
 timeout_prevote_delta = "100ms"
 timeout_precommit = "300ms"
 timeout_precommit_delta = "100ms"
-timeout_commit = "500ms"
+timeout_commit = "300ms"
 create_empty_blocks = true
 
 [storage]

@@ -357,7 +357,7 @@ def _whole(payload: bytes) -> Callable[[GatewayClient, Any], None]:
 
 
 # Not among them: an endorsed action that is absent. A peer of Fabric 3.1.5 ends at the block that
-# holds it, and again at each start.
+# holds it.
 ENVELOPES: Mapping[str, Callable[[GatewayClient, Any], None]] = {
     "unsigned": _signed(lambda _client, _data: b""),
     "signature is garbage": _signed(lambda _client, _data: GARBAGE),

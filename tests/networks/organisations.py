@@ -159,11 +159,13 @@ async def organisations(
     *,
     bounds: Mapping[str, int] = BOUNDS,
     offers: Mapping[str, int] = OFFERS,
+    by_policy: bool = True,
 ) -> AsyncIterator[Organisations]:
-    """Networks and gateways, up and ready; ended at the end. Skips where a program is missing."""
+    """Networks and gateways, up and ready; ended at the end. ``by_policy``: beta accepts without
+    being asked. Skips where a program is missing."""
     plan = Plan(
         ledgers=pair,
-        accepting=[("beta", "alpha")],
+        accepting=[("beta", "alpha")] if by_policy else (),
         bounds=bounds,
         offers=offers,
         programs=programs_here(),

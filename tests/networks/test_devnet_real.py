@@ -114,7 +114,6 @@ async def test_killed_in_the_middle_down_ends_the_rest(
     while len(Processes(folder, die_with_us=False).names()) < started:
         assert process.returncode is None
         await asyncio.sleep(0.01)
-    assert "another isthmus devnet up or down" in await refused("devnet", "down", "--dir", folder)
     process.send_signal(signal.SIGKILL)
     await process.wait()
     assert of_folder(folder)

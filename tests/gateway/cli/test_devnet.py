@@ -15,6 +15,7 @@ import pytest
 
 from gateway.devnet.ports import is_free
 from gateway.devnet.processes import Processes
+from gateway.devnet.turn import sole_turn
 from gateway.settings import load_gateway
 from tests.gateway.cli.command import environment, isthmus, refused
 from tests.ports import free_block
@@ -125,3 +126,13 @@ async def test_interrupted_in_the_middle(folder: Path, base: int, number: signal
         await isthmus("devnet", "down", "--dir", folder)
     again = await isthmus("devnet", "up", "--dir", folder, *LEDGERS)
     assert again.status == 0, again
+
+
+async def test_one_command_at_a_time_works_in_a_folder(folder: Path, base: int) -> None:
+    await isthmus("devnet", "up", "--dir", folder, *LEDGERS, "--ports", base)
+    assert (await isthmus("devnet", "down", "--dir", folder)).status == 0
+    with sole_turn(folder):
+        for command in (("up", *LEDGERS), ("down",)):
+            said = await refused("devnet", *command, "--dir", folder)
+            assert said.startswith("another isthmus devnet up or down is at work in ")
+    assert (await isthmus("devnet", "down", "--dir", folder)).status == 0
