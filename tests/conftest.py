@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: -_seconds(_group(item.nodeid)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--table", type=Path, help="where to write what was shown on real networks, as Markdown"
+    )
+
+
 def pytest_configure() -> None:
     # A shell starts what it runs in the background with Ctrl-C ignored, and every process inherits
     # that: those that a test interrupts would go on.
@@ -96,6 +104,12 @@ def _forbidden(reason: str) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    table: Path | None = terminalreporter.config.getoption("--table")
+    if table is not None:
+        # Imported here: it needs the adapters, and few runs ask for it.
+        from tests.networks.table import page, shown, versions_here
+
+        table.write_text(page(shown(terminalreporter), versions_here(), datetime.now(UTC).date()))
     reasons = Counter(_left_out(terminalreporter))
     terminalreporter.section("left out")
     if not reasons:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 
+import pytest
+
 from adapters.ethereum.real_network import GETH
 from adapters.ethereum.tooling import ToolSet, installed
 from adapters.native.real_network import COMETBFT
@@ -88,3 +90,24 @@ def versions_here() -> Mapping[str, str]:
 def _number(said: str) -> str:
     match = re.search(r"\d+\.\d+\.\d+", said)
     return match[0] if match is not None else "?"
+
+
+def _result(report: pytest.TestReport) -> Result | None:
+    """None for the set-up and the end of a test that went well."""
+    if report.failed:
+        return Result.FAILED
+    if report.skipped:
+        return Result.SKIPPED
+    return Result.PASSED if report.when == "call" else None
+
+
+def shown(reporter: pytest.TerminalReporter) -> Mapping[Row, Result]:
+    """What the tests of a run have shown."""
+    seen: list[tuple[Row, Result]] = []
+    for reports in reporter.stats.values():
+        for report in reports:
+            result = _result(report) if isinstance(report, pytest.TestReport) else None
+            if result is not None:
+                properties = [row for name, row in report.user_properties if name == PROPERTY]
+                seen += [(Row(*row), result) for row in properties]
+    return rows(seen)
