@@ -14,7 +14,7 @@ from adapters.ethereum.lock_contract import Call
 from adapters.ethereum.node_errors import INDEXING, NodeRefused
 from adapters.ethereum.quantities import data, quantity
 from adapters.ethereum.rpc import Rpc
-from adapters.spi import Unavailable
+from adapters.spi import Rejected
 
 _LOOK_EVERY = 0.1
 
@@ -35,7 +35,7 @@ async def deploy(
     """Sends the contract's creation and waits, without end, until a block has it. ``arguments``:
     the constructor's, encoded.
 
-    Raises Unavailable where the transaction failed, and what ``Account.send`` raises."""
+    Raises Rejected where the transaction failed, and what ``Account.send`` raises."""
     call = Call(b"", 0, artifact.bytecode + arguments)
     transaction = await deployer.send(call, gas)
     receipt = await receipt_of(rpc, transaction)
@@ -47,7 +47,7 @@ async def deploy(
 
 
 async def receipt_of(rpc: Rpc, transaction: str) -> Mapping[str, Any]:
-    """The receipt, once there is one. Raises Unavailable where the transaction failed."""
+    """The receipt, once there is one. Raises Rejected where the transaction failed."""
     while True:
         try:
             receipt = await rpc.call("eth_getTransactionReceipt", transaction)
@@ -57,7 +57,10 @@ async def receipt_of(rpc: Rpc, transaction: str) -> Mapping[str, Any]:
             receipt = None
         if receipt is not None:
             if receipt.get("status") != "0x1":
-                raise Unavailable(f"transaction {transaction} failed")
+                raise Rejected(
+                    f"transaction {transaction} is in a block and failed: look at it with the "
+                    "node's tools before another is sent"
+                )
             found: Mapping[str, Any] = receipt
             return found
         await asyncio.sleep(_LOOK_EVERY)

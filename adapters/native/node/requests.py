@@ -6,6 +6,7 @@ Source: CometBFT 0.38, ``rpc/jsonrpc/types/types.go`` and ``rpc/jsonrpc/server``
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -57,6 +58,9 @@ def read_request(value: Any) -> Request | None:
             raise NoRequest("error unmarshaling request: json-rpc ID is of unknown type")
         case str(identity):
             return Request(identity, method or "", value.get("params"))
+        case float(number) if not math.isfinite(number):
+            # JSON has no such number; what overflows reads as one here.
+            raise NoRequest("error unmarshaling request: the id is out of range")
         case number:
             return Request(int(number), method or "", value.get("params"))
 

@@ -97,6 +97,8 @@ def test_json_rpc_by_post(url: str) -> None:
     assert (status, answer["error"]["code"]) == (500, -32700)
     status, answer = post(url, [request("health"), request("health", identity=2)])
     assert [entry["id"] for entry in answer] == [1, 2]
+    overflowing = b'{"jsonrpc": "2.0", "id": 1e999, "method": "health"}'
+    assert post(url, overflowing)[1]["error"]["code"] == -32700
     assert post(url, {"jsonrpc": "2.0", "method": "health"}) == (200, None)
     status, answer = post(url, request("block", ["2"]))
     assert answer["result"]["block"]["header"]["height"] == "2"
