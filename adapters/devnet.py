@@ -7,6 +7,7 @@ ledger: contracts, funding. Everything listens on 127.0.0.1 only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 
 from adapters.model import AssetId
 from adapters.programs import Programs
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,17 @@ class Participant:
     public_key: bytes
     """secp256k1, uncompressed, 65 bytes. Ledgers whose identities are certificates issue their
     own key and certificate into the folder instead, and name them in the settings."""
+
+
+def names_of(participants: Sequence[Participant]) -> list[str]:
+    """In their order. Raises ValueError where there is none, one is unfit, or one stands twice."""
+    names = [participant.name for participant in participants]
+    if not names or len(set(names)) != len(names):
+        raise ValueError("participants must be at least one, each with its own name")
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"participant {name[:80]!r} must be lower-case letters, digits, -")
+    return names
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,11 @@ same client as any user's.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from adapters.devnet import Participant
 from adapters.fabric.gateway import Gateway
 from adapters.fabric.identity import Identity
 from adapters.fabric.proposal import Proposal
@@ -36,7 +34,6 @@ CLOCK_BOUND = 3
 REACTION = 2
 """R of the network's profile, in seconds: it sets how late a claim can still land."""
 
-_PARTICIPANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VALID = "VALID"
 _PAUSE = 0.2
 _STATUS_WITHIN = 10.0
@@ -61,17 +58,6 @@ def assets_of(chain: ChainId) -> Sequence[AssetId]:
 def process_label(msp_id: str) -> str:
     """An organisation in the names of processes and hosts: orga for OrgAMSP."""
     return msp_id.removesuffix("MSP").lower()
-
-
-def names_of(participants: Sequence[Participant]) -> list[str]:
-    """Raises ValueError where a name is unfit, or stands twice."""
-    names = [participant.name for participant in participants]
-    if not names or len(set(names)) != len(names):
-        raise ValueError("participants must be at least one, each with its own name")
-    for name in names:
-        if _PARTICIPANT.fullmatch(name) is None:
-            raise ValueError(f"participant {name[:80]!r} must be lower-case letters, digits, -")
-    return names
 
 
 class ChaincodeSetUp:

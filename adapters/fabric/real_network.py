@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adapters.devnet import Participant, ProcessSpec
+from adapters.devnet import Participant, ProcessSpec, names_of
 from adapters.fabric.account import address_of
 from adapters.fabric.block import chain_of, read_block
 from adapters.fabric.devnet_assets import (
@@ -31,7 +31,6 @@ from adapters.fabric.devnet_assets import (
     REACTION,
     ChaincodeSetUp,
     assets_of,
-    names_of,
     organisation_of,
     two_of_three,
 )

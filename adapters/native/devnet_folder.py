@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.codec.secp256k1 import compress
-from adapters.devnet import Participant
+from adapters.devnet import Participant, names_of
 from adapters.model import AssetId, ChainId
 from adapters.native.app.abci import ValidatorUpdate
 from adapters.native.app.genesis import NAMESPACE, chain_reference
@@ -31,8 +30,6 @@ FUNDS = 1_000_000
 """Whole units of each asset that each participant starts with."""
 
 VALIDATOR_POWER = 10
-
-_PARTICIPANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +57,9 @@ class DevnetFolder:
         returns its genesis; in a folder that was prepared before, only the ports may change.
 
         Raises ValueError where the folder was prepared for others or a name is unfit."""
-        listed = {p.name: compress(p.public_key).hex() for p in participants}
-        if not listed or len(listed) != len(participants):
-            raise ValueError("participants must be at least one, each with its own name")
-        for name in listed:
-            if _PARTICIPANT.fullmatch(name) is None:
-                raise ValueError(f"participant {name[:80]!r} must be lower-case letters, digits, -")
+        names = names_of(participants)
+        keys = [compress(participant.public_key).hex() for participant in participants]
+        listed = dict(zip(names, keys, strict=True))
         if len(set(listed.values())) != len(listed):
             raise ValueError("two participants have the same key; each needs its own")
         network = {"ports": list(ports), "participants": listed}

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.devnet import Participant, ProcessSpec
+from adapters.devnet import Participant, ProcessSpec, names_of
 from adapters.fabric.account import address_of
 from adapters.fabric.devnet.block import header_hash
 from adapters.fabric.devnet.configuration import (
@@ -40,7 +40,6 @@ from adapters.fabric.devnet_assets import (
     REACTION,
     ChaincodeSetUp,
     assets_of,
-    names_of,
     organisation_of,
     process_label,
     two_of_three,
