@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,11 @@ class RealNetwork:
     def ports_needed(self) -> int:
         return Layout.ports_needed(self._ordering.orderers, len(self._chaincodes))
 
+    @cached_property
+    def _release(self) -> Release:
+        """Looked for once: that runs a program. Raises ProgramMissing."""
+        return Release.find(self._programs)
+
     def missing(self) -> Sequence[str]:
         try:
             Release.find(self._programs)
@@ -115,7 +120,7 @@ class RealNetwork:
         if len(ports) != self.ports_needed or len(set(ports)) != len(ports):
             raise ValueError(f"{self.ports_needed} different ports are needed; {ports} were given")
         names = names_of(participants)
-        release = Release.find(self._programs)
+        release = self._release
         wanted = self._record(ports, names)
         if self._file.exists():
             self._check_same(wanted)
@@ -164,7 +169,7 @@ class RealNetwork:
                 )
 
     def processes(self) -> Sequence[ProcessSpec]:
-        layout, release = self.layout, Release.find(self._programs)
+        layout, release = self.layout, self._release
         return [
             *(
                 ProcessSpec(
@@ -351,7 +356,7 @@ class RealNetwork:
     # --- administrators --------------------------------------------------------------------------
 
     def administration(self) -> Administration:
-        return Administration(Release.find(self._programs), self.layout)
+        return Administration(self._release, self.layout)
 
     def _admin_of(self, msp_id: str) -> Identity:
         peer = self.layout.peer(msp_id)
