@@ -46,7 +46,7 @@ $(COMETBFT) $(GETH):
 
 test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/reference/networks.md from what they showed
 	@$(BIN)/python -m pytest tests/networks -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations=15 \
-		--table docs/reference/networks.md
+		--table=docs/reference/networks.md
 
 # Workers; each runs whole files (tests/conftest.py says how). Half of their time is waiting for blocks,
 # so two cores keep three of them busy.
