@@ -18,6 +18,9 @@ from gateway.devnet.ledgers import LEDGERS, open_network
 from gateway.settings import programs_here
 from tests.networks.organisations import skip_without
 
+# Its deadlines are short and real: the gateways' outage budget is six seconds.
+pytestmark = pytest.mark.alone
+
 NETWORKS = {"native": "CometBFT", "ethereum": "Geth", "fabric": "Fabric"}
 DEMO = (sys.executable, "-m", "gateway.cli", "demo", "--real", "--json")
 
