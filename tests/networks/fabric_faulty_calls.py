@@ -356,8 +356,7 @@ def _whole(payload: bytes) -> Callable[[GatewayClient, Any], None]:
     return changed
 
 
-# Not among them: an endorsed action that is absent. A peer of Fabric 3.1.5 ends at the block that
-# holds it.
+# Not among them: what a peer of Fabric 3.1.5 does not survive.
 ENVELOPES: Mapping[str, Callable[[GatewayClient, Any], None]] = {
     "unsigned": _signed(lambda _client, _data: b""),
     "signature is garbage": _signed(lambda _client, _data: GARBAGE),

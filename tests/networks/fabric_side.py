@@ -220,8 +220,7 @@ class Side:
 
     async def _faulty_envelope(self, client: GatewayClient, fault: str) -> Outcome:
         """Its status is asked for when it is on the ledger, if it ever will be. Nothing else is
-        sent meanwhile: a peer of Fabric 3.1 halts at a block in which something malformed stands
-        before a valid transaction (its key-level validation waits for what it never reads)."""
+        sent meanwhile: malformed transactions are each to have a block of their own."""
         transaction, envelope = await client.endorse(*WORDS, chaincode=TOKEN)
         self._calls[transaction] = self._number
         faulty_envelope(client, envelope, fault)

@@ -28,7 +28,7 @@ RAFT = Ordering(Consensus.RAFT, 1, 4)
 """One orderer: nothing is ordered while it is down."""
 RAFT_OF_THREE = Ordering(Consensus.RAFT, 3, 20)
 """One may fail. A dead leader is replaced within seconds."""
-BFT_OF_FOUR = Ordering(Consensus.BFT, 4, 60)
+BFT_OF_FOUR = Ordering(Consensus.BFT, 4, 90)
 """One may fail in any way whatever. A dead leader is complained of first, which takes longer."""
 
 ORDERINGS: Mapping[str, Ordering] = {
