@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ PARTIES = 3
 FINAL_BY = 2
 
 
-class Side:
+class Side(ABC):
     """One of the two, and what the sequence does to it."""
 
     def __init__(self, name: str, url: str, adapter: EthereumAdapter, settings: Any) -> None:
@@ -48,8 +49,9 @@ class Side:
     def ask(self, method: str, *params: Any) -> Any:
         return rpc(self.url, method, *params)
 
+    @abstractmethod
     def mine(self, time: int) -> None:
-        raise NotImplementedError
+        """Makes a block of this time, in Unix seconds."""
 
     def signer_of(self, number: int) -> Credential:
         return credential(self.settings, LocalSigner(f"party {number}"))
