@@ -28,6 +28,7 @@ from adapters.programs import Programs
 from adapters.spi import Unavailable
 from gateway.devnet.processes import Processes
 from gateway.settings import programs_here
+from tests.adapters.fabric.devnet import gateway_client
 from tests.ports import free_port
 
 __all__ = ["CHAINCODE", "CHANNEL", "CLOCK_BOUND", "TOKEN", "FabricNetwork", "User"]
@@ -120,6 +121,17 @@ class FabricNetwork:
     def service(self, number: int, of: ChaincodeProgram = LOCKS) -> str:
         """A chaincode's process beside an organisation's peer."""
         return f"{of.process}-{self._peer(number).label}"
+
+    def client(self, number: int) -> gateway_client.GatewayClient:
+        """Speaks the Gateway service as User1 of an organisation, call by call."""
+        user = self.user(number)
+        return gateway_client.GatewayClient(
+            self.peer_address(number),
+            self.tls_ca(number),
+            gateway_client.User.read(user.msp_id, user.certificate, user.key),
+            CHANNEL,
+            CHAINCODE,
+        )
 
     # life
 

@@ -14,9 +14,8 @@ import pytest
 from adapters.devnet import ProcessSpec
 from adapters.fabric.real_network import LOCKS
 from tests.adapters.fabric.devnet.conftest import endorsing
-from tests.adapters.fabric.devnet.gateway_client import GatewayClient, User
 from tests.adapters.fabric.devnet.networks import DevelopmentNetwork, probe
-from tests.networks.fabric import CHAINCODE, CHANNEL, TOKEN, FabricNetwork, running
+from tests.networks.fabric import CHAINCODE, TOKEN, FabricNetwork, running
 from tests.networks.fabric_calls import ASSETS, Call, Generator
 from tests.networks.fabric_faulty_calls import ENVELOPES, PROPOSALS, QUESTIONS
 from tests.networks.fabric_side import Outcome, Side
@@ -79,16 +78,6 @@ class Deployed(FabricNetwork):
     async def ready(self) -> None:
         """Setting up is part of the calls."""
         await self.real.deploy()
-
-    def client(self, number: int) -> GatewayClient:
-        user = self.user(number)
-        return GatewayClient(
-            self.peer_address(number),
-            self.tls_ca(number),
-            User.read(user.msp_id, user.certificate, user.key),
-            CHANNEL,
-            CHAINCODE,
-        )
 
 
 @asynccontextmanager

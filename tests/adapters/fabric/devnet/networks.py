@@ -74,16 +74,6 @@ class RealNetwork(FabricNetwork):
         """The probe needs no setting up."""
         await self.real.deploy()
 
-    def client(self, number: int) -> GatewayClient:
-        user = self.user(number)
-        return GatewayClient(
-            self.peer_address(number),
-            self.tls_ca(number),
-            User.read(user.msp_id, user.certificate, user.key),
-            CHANNEL,
-            CHAINCODE,
-        )
-
     def stop_chaincode(self, number: int) -> None:
         self.kill(self.service(number, self._probe))
 
