@@ -85,19 +85,22 @@ class EventStream:
                         f"{place.height} that was read before: it went back in time, or is still "
                         "catching up"
                     )
-                violation = await self._violation(place)
-                if violation is not None:
-                    place = BEGINNING
+                if place.height == head.height and place.hash != head.hash:
+                    place, violation = self._rewound(place, head.hash)
                     yield Notice(head, (), place.cursor(), violation)
                 while place.height < head.height:
                     with self._stretch.reading(
                         min(self._stretch.blocks, head.height - place.height)
                     ):
                         metas = await self._metas(place, head)
-                        first = metas[0].header.last_block_id.hash
-                        if place != BEGINNING and first != place.hash:
-                            break  # the fork came in between; the next round says so
-                        place, observations = await self._observe(metas)
+                        before = metas[0].header.last_block_id.hash
+                        vanished = place != BEGINNING and before != place.hash
+                        if not vanished:
+                            place, observations = await self._observe(metas)
+                    if vanished:
+                        place, violation = self._rewound(place, before)
+                        yield Notice(head, (), place.cursor(), violation)
+                        continue
                     shown = head
                     yield Notice(head, observations, place.cursor())
                 if shown is None:
@@ -106,14 +109,9 @@ class EventStream:
                 if place.height >= head.height:
                     await wakeups.wait()
 
-    async def _violation(self, place: Place) -> FinalityViolation | None:
-        """Whether the block that the stream stands after is still what it was."""
-        if place == BEGINNING:
-            return None
-        (meta,) = await self._read_metas(place.height, place.height)
-        if meta.hash == place.hash:
-            return None
-        return FinalityViolation(place.height, place.hash, meta.hash)
+    def _rewound(self, place: Place, seen: bytes) -> tuple[Place, FinalityViolation]:
+        """The block that the stream stands after is not what it was: all is read anew."""
+        return BEGINNING, FinalityViolation(place.height, place.hash, seen)
 
     async def _metas(self, place: Place, head: Head) -> Sequence[Meta]:
         first = place.height + 1

@@ -36,18 +36,24 @@ async def test_a_cursor_of_a_vanished_block_is_a_violation_and_rewinds(
     await asyncio.to_thread(network.start)
     try:
         async with plugin.open("native", network.settings()) as adapter:
-            await _rewinds(adapter, network)
+            await _rewinds(adapter, network, ago=0)
+            await _rewinds(adapter, network, ago=1)
     finally:
         network.stop()
 
 
-async def _rewinds(adapter: Adapter, network: Network) -> None:
-    lock_id = await opened(adapter, network, fresh())
+async def _rewinds(adapter: Adapter, network: Network, *, ago: int) -> None:
+    """``ago``: how many locks were made since the block that is said to have vanished."""
     head = await adapter.head()
+    for _ in range(ago):
+        await opened(adapter, network, fresh())
+    lock_id = await opened(adapter, network, fresh())
+    if not ago:
+        head = await adapter.head()
     forged = Cursor(f"{head.height}:{'ab' * 32}:0")
     async with aclosing(adapter.events(forged)) as stream:
         first = await anext(stream)
-        assert first.violation == FinalityViolation(head.height, b"\xab" * 32, first.violation.seen)
+        assert first.violation == FinalityViolation(head.height, b"\xab" * 32, head.hash)
         seen: list[Any] = []
         async with asyncio.timeout(20):
             while lock_id not in [s.event.lock_id for s in seen]:
