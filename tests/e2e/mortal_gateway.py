@@ -1,8 +1,8 @@
 """A gateway in a process of its own that kills itself (SIGKILL) at a chosen write of its journal.
 
 The process runs what ``isthmus gateway run`` runs; only its journal is a subclass that names what
-it writes. It is forked from a server that has imported everything already, so that a start costs
-little. Files beside the configuration:
+it writes. It is forked from a server that has made what every start needs (``preloaded``), so that
+a start costs little. Files beside the configuration:
 
 orders.json   what is to happen in the next swap: a death, or nothing but to name the writes. Taken
               (removed) by the write that begins a swap, before that write is made
@@ -25,8 +25,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
-import adapters.fabric.plugin
-import adapters.native.plugin  # noqa: F401 - both are imported before the fork
 from adapters.model import Hashlock
 from gateway import compose
 from gateway.settings import load_gateway
@@ -48,7 +46,7 @@ _PR_SET_PDEATHSIG = 1
 _ORDERS, _WRITES = "orders.json", "writes"
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.e2e.mortal_gateway"])
+SERVER.set_forkserver_preload(["tests.e2e.preloaded"])
 
 
 @dataclass(frozen=True, slots=True, order=True)
