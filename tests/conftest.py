@@ -3,9 +3,7 @@
 What a run left out is said at its end; with CI set, it may be nothing but real Fabric. A test that
 needs what a machine may lack skips with a reason of the form ``PART: how to get it``.
 
-On several workers (``pytest -n 2 --dist loadgroup --no-loadscope-reorder``, as ``make test`` does
-it) the tests of one file run in one worker, in their order; files that share a network that is
-dear to start are one group. The longest groups begin first, so that the workers end together.
+On several workers whole groups of tests go to one worker: tests/groups.py.
 """
 
 from __future__ import annotations
@@ -15,61 +13,24 @@ import signal
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.groups import GroupScheduling, group_of, seconds_of
 
 MAY_BE_ABSENT_IN_CI = "Hyperledger Fabric 3.1"
 """Its programs are in no package registry."""
 
-SHARED_NETWORKS = {
-    "adapters/fabric/test_conformance_real.py": "real fabric",
-    "adapters/fabric/test_driver_real.py": "real fabric",
-    "adapters/fabric/devnet/": "fabric devnet",
-}
-"""Files, or folders, whose tests share a network of the session, and the group that they make."""
 
-LONGEST = {
-    "e2e/": 400,
-    "networks/test_many_swaps.py": 160,
-    "networks/test_demo_real.py": 120,
-    "networks/test_killed_in_a_swap.py": 110,
-    "networks/test_native_cometbft.py": 150,
-    "networks/test_native_faults.py": 150,
-    "networks/test_ethereum_faults.py": 130,
-    "networks/test_ethereum_geth.py": 125,
-    "networks/": 90,
-    "real fabric": 220,
-    "simulation/": 200,
-    "adapters/ethereum/test_conformance.py": 180,
-    "fabric devnet": 120,
-    "adapters/fabric/test_conformance_devnet.py": 90,
-    "adapters/ethereum/test_contracts.py": 60,
-    "adapters/native/": 60,
-    "gateway/": 60,
-    "relayers/protocol/": 60,
-    "adapters/ethereum/": 40,
-}
-"""Seconds that groups take, by the start of a group's name. Only their order is of matter."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
-def _group(nodeid: str) -> str:
-    path = nodeid.partition("::")[0].removeprefix("tests/")
-    return next((group for start, group in SHARED_NETWORKS.items() if path.startswith(start)), path)
-
-
-def _seconds(group: str) -> int:
-    return next((taken for start, taken in LONGEST.items() if group.startswith(start)), 0)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.has_plugin("xdist") or not os.environ.get("PYTEST_XDIST_WORKER"):
-        return
-    for item in items:
-        # A mark of the file's own is the closer one, and counts.
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item.nodeid)))
-    # Stable: within a file nothing changes its place.
-    items.sort(key=lambda item: -_seconds(_group(item.nodeid)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        # Stable: within a file nothing changes its place.
+        items.sort(key=lambda item: -seconds_of(group_of(item.nodeid)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,6 +63,15 @@ def _forbidden(reason: str) -> bool:
     return bool(os.environ.get("CI")) and not reason.startswith(MAY_BE_ABSENT_IN_CI)
 
 
+def _torn(reporter: pytest.TerminalReporter) -> list[str]:
+    """The groups whose tests were run by more than one worker."""
+    workers: dict[str, set[str]] = {}
+    for report in reporter.stats.get("passed", []):
+        if (node := getattr(report, "node", None)) is not None:
+            workers.setdefault(group_of(report.nodeid), set()).add(node.gateway.id)
+    return sorted(group for group, seen in workers.items() if len(seen) > 1)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     table: Path | None = terminalreporter.config.getoption("--table")
@@ -110,6 +80,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         from tests.networks.table import page, shown, versions_here
 
         table.write_text(page(shown(terminalreporter), versions_here(), datetime.now(UTC).date()))
+    for group in _torn(terminalreporter):
+        terminalreporter.line(f"{group} was not run by one worker: see tests/groups.py")
     reasons = Counter(_left_out(terminalreporter))
     terminalreporter.section("left out")
     if not reasons:
@@ -129,5 +101,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or exitstatus != pytest.ExitCode.OK:
         return
-    if any(map(_forbidden, _left_out(reporter))):
+    if _torn(reporter) or any(map(_forbidden, _left_out(reporter))):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -17,7 +17,6 @@ from tests.networks.fabric import CLOCK_BOUND, ROOT, FabricNetwork
 from tests.networks.fabric_swap import Swap, driver, pursued
 
 NETWORK = "Fabric 3.1, one Raft orderer, three organisations"
-pytestmark = pytest.mark.xdist_group("real fabric network")
 
 
 @pytest.fixture

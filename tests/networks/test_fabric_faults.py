@@ -34,7 +34,6 @@ from tests.networks.tcp_relay import Relay
 from tests.ports import free_port
 
 NETWORK = "Fabric 3.1, one Raft orderer, three organisations"
-pytestmark = pytest.mark.xdist_group("real fabric network")
 
 
 @pytest.fixture(scope="session")

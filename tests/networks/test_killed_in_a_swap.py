@@ -29,8 +29,7 @@ def _pair(give: str, get: str, network: str) -> ParameterSet:
     shown = pytest.mark.shows(
         f"{give}:{get}", network, "each process killed in the middle of a swap and started again"
     )
-    apart = pytest.mark.xdist_group(f"networks/test_killed_in_a_swap.py {give}:{get}")
-    return pytest.param((give, get), id=f"{give}:{get}", marks=[shown, apart])
+    return pytest.param((give, get), id=f"{give}:{get}", marks=shown)
 
 
 def killed(both: Organisations) -> Sequence[str]:

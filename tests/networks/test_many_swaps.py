@@ -38,8 +38,7 @@ OFFERS = {
 
 def _pair(give: str, get: str, network: str) -> ParameterSet:
     shown = pytest.mark.shows(f"{give}:{get}", network, f"{SWAPS} swaps in flight at once")
-    apart = pytest.mark.xdist_group(f"networks/test_many_swaps.py {give}:{get}")
-    return pytest.param((give, get), id=f"{give}:{get}", marks=[shown, apart])
+    return pytest.param((give, get), id=f"{give}:{get}", marks=shown)
 
 
 @pytest.mark.timeout(600)

@@ -25,7 +25,6 @@ from tests.adapters.fabric.devnet_harness import PARTICIPANTS, DevnetHarness
 from tests.adapters.fabric.real_harness import RealHarness, settings_of, until_ready
 
 # With the other files that use the real network.
-pytestmark = pytest.mark.xdist_group("real fabric")
 DAY = 86_400
 TOUCHED = "one that changes nothing was not either"
 
