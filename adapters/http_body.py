@@ -7,10 +7,8 @@ no coding is asked for, none is undone, and an answer that has one all the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Final
-
-import httpx
 
 PLAIN: Final = {"accept-encoding": "identity"}
 """Request headers: the answer is wanted as it is."""
@@ -32,12 +30,12 @@ def check_plain(headers: Mapping[str, str]) -> None:
         )
 
 
-async def read_body(response: httpx.Response, most: int) -> bytes:
-    """The whole body of a streamed answer, of at most ``most`` bytes. Raises UnreadableBody, and
-    what httpx raises while it reads."""
-    check_plain(response.headers)
+async def read_body(headers: Mapping[str, str], parts: AsyncIterable[bytes], most: int) -> bytes:
+    """The whole body of an answer, of at most ``most`` bytes. ``parts``: the body as it comes, with
+    no coding undone. Raises UnreadableBody, and what ``parts`` raises."""
+    check_plain(headers)
     body = bytearray()
-    async for part in response.aiter_raw():
+    async for part in parts:
         body += part
         if len(body) > most:
             raise too_long(most)

@@ -182,7 +182,8 @@ class GatewayClient:
             try:
                 check_plain(response.headers)
                 if response.status_code != 200:
-                    raise _refusal(response.status_code, await read_body(response, MAX_ANSWER))
+                    refusal = await _body(response)
+                    raise _refusal(response.status_code, refusal)
             except UnreadableBody as error:
                 raise self._odd(error) from None
             async for line in response.aiter_lines():
@@ -255,7 +256,7 @@ class GatewayClient:
             async with self._http.stream(
                 method, path, content=content, params=query, headers=sent
             ) as answer:
-                raw = await read_body(answer, MAX_ANSWER)
+                raw = await _body(answer)
         except UnreadableBody as error:
             raise self._odd(error) from None
         except httpx.HTTPError as error:
@@ -331,6 +332,10 @@ def _key(idempotency_key: str | None) -> Mapping[str, str]:
 def _part(text: str) -> str:
     """One part of a path, whatever a user typed."""
     return quote(text, safe="")
+
+
+async def _body(response: httpx.Response) -> bytes:
+    return await read_body(response.headers, response.aiter_raw(), MAX_ANSWER)
 
 
 def _refusal(status: int, content: bytes) -> ApiError:

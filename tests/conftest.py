@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.groups import GroupScheduling, group_of, seconds_of
 MAY_BE_ABSENT_IN_CI = "Hyperledger Fabric 3.1"
 """Its programs are in no package registry."""
 
+RECURSION_LIMIT = sys.getrecursionlimit()
+
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
     return GroupScheduling(config, log)
@@ -31,6 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("PYTEST_XDIST_WORKER"):
         # Stable: within a file nothing changes its place.
         items.sort(key=lambda item: -seconds_of(group_of(item.nodeid)))
+
+
+def pytest_collection_finish() -> None:
+    # Of what some tests import, py_ecc sets a limit with which deeply nested JSON ends the process.
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

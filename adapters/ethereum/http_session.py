@@ -9,7 +9,7 @@ from aiohttp import ClientResponse, ClientSession, TCPConnector
 
 from adapters.ethereum.node_errors import NodeFailed
 from adapters.ethereum.transport import MAX_ANSWER
-from adapters.http_body import PLAIN, UnreadableBody, check_plain, too_long
+from adapters.http_body import PLAIN, UnreadableBody, read_body
 
 
 class BoundedResponse(ClientResponse):
@@ -17,16 +17,10 @@ class BoundedResponse(ClientResponse):
         """The body, once. Raises NodeFailed where it is encoded or too long, and what aiohttp
         raises while it reads."""
         try:
-            check_plain(self.headers)
-            body = bytearray()
-            async for part in self.content.iter_any():
-                body += part
-                if len(body) > MAX_ANSWER:
-                    raise too_long(MAX_ANSWER)
+            return await read_body(self.headers, self.content.iter_any(), MAX_ANSWER)
         except UnreadableBody as error:
             self.close()
             raise NodeFailed(str(error)) from None
-        return bytes(body)
 
 
 def open_session() -> ClientSession:

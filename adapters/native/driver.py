@@ -6,8 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar, assert_never
 
-import httpx
-
 from adapters.codec.secp256k1 import compress
 from adapters.model import (
     AccountId,
@@ -107,12 +105,12 @@ _STATES = {
 class NativeAdapter:
     """Implements ``adapters.spi.Adapter``. Made by the plugin's ``open``, which calls ``start``."""
 
-    def __init__(self, name: str, settings: NativeSettings, http: httpx.AsyncClient) -> None:
+    def __init__(self, name: str, settings: NativeSettings, client: RpcClient) -> None:
         chain = settings.chain_id()
         self._settings = settings
         self._chain = chain
-        self._label = f"chain {name} ({chain})"
-        self._client = RpcClient(self._label, settings.urls, settings.request_timeout, http)
+        self._label = client.label
+        self._client = client
         self._client.verify = self._verify
         self._submitter = Submitter(self._label, self._client, self._query)
         self._genesis = b""

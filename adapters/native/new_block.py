@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
+import aiohttp
 
 _PAUSE = 0.1
 
@@ -13,12 +13,13 @@ async def new_block(url: str) -> None:
     """Returns when the node at ``url`` has a block that it did not have when it first answered: a
     chain that stands still answers as well. It asks as long as it is let."""
     first: int | None = None
-    async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5.0)) as session:
         while True:
             try:
-                status = (await client.get(f"{url}/status")).json()
+                async with session.get(f"{url}/status") as answer:
+                    status = await answer.json()
                 height = int(status["result"]["sync_info"]["latest_block_height"])
-            except (httpx.TransportError, ValueError, KeyError, TypeError):
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
                 pass
             else:
                 if first is not None and height > first:

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import httpx
-
 from adapters.codec.secp256k1 import compress
 from adapters.model import AccountId
 from adapters.native.app.names import account_id
 from adapters.native.driver import NativeAdapter
+from adapters.native.rpc_client import RpcClient
 from adapters.native.settings import NativeSettings
 from adapters.spi import (
     INTERFACE_VERSION,
@@ -51,20 +50,11 @@ class NativePlugin:
         return Credential(AccountId(settings.chain_id(), account), signer)
 
 
-_KEPT = 20
-"""Connections that are kept open while nothing is asked."""
-
-
 @asynccontextmanager
 async def _opened(name: str, settings: NativeSettings) -> AsyncIterator[Adapter]:
-    # The environment's proxies are not for the organisation's own nodes.
-    # And without a bound on connections: httpcore 1.0 keeps for good one that it assigns to a call
-    # whose waiting for it has just run out.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT)
-    async with httpx.AsyncClient(
-        trust_env=False, timeout=settings.request_timeout, limits=limits
-    ) as http:
-        adapter = NativeAdapter(name, settings, http)
+    label = f"chain {name} ({settings.chain_id()})"
+    async with RpcClient(label, settings.urls, settings.request_timeout) as client:
+        adapter = NativeAdapter(name, settings, client)
         await adapter.start()
         yield adapter
 

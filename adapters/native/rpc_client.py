@@ -10,10 +10,11 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 
 from adapters.http_body import PLAIN, UnreadableBody, read_body
 from adapters.spi import NotSent, Unavailable, Unknown
@@ -59,23 +60,45 @@ class Node:
 
 Verify = Callable[[Node], Awaitable[None]]
 
-# What httpx raises before a request can have reached the node; anything else may have come after.
-_BEFORE_SENDING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# What aiohttp raises before a request can have reached the node; anything else may have come after.
+_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+# What it raises where a connection that was kept open turns out to have ended meanwhile.
+_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+_MOST_CONNECT_SECONDS = 5.0
 
 
 class RpcClient:
-    """Not a task, not a loop: every call tries each node at most once and then says so."""
+    """Not a task, not a loop: every call tries each node at most once and then says so. Used as a
+    context manager, which holds its connections.
 
-    def __init__(
-        self, label: str, urls: Sequence[str], timeout: float, http: httpx.AsyncClient
-    ) -> None:
-        self._label = label
+    Reads keep connections open; where one has ended meanwhile, they ask once more on a new one.
+    What is sent has a connection of its own: one that has ended meanwhile would leave it open
+    whether a transaction was sent."""
+
+    def __init__(self, label: str, urls: Sequence[str], timeout: float) -> None:
+        self.label = label
         self._timeout = timeout
-        self._http = http
         self.nodes = [Node(url) for url in urls]
         self.verify: Verify | None = None
         """Called before a node is used first, and again after it has failed. Raises Unusable
         where the node is no good now, Misconfigured where it is the wrong one."""
+        self._kept: aiohttp.ClientSession
+        self._fresh: aiohttp.ClientSession
+
+    async def __aenter__(self) -> RpcClient:
+        connect = min(_MOST_CONNECT_SECONDS, self._timeout)
+        self._kept = _session(connect, aiohttp.TCPConnector())
+        self._fresh = _session(connect, aiohttp.TCPConnector(limit=0, force_close=True))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._kept.close()
+        await self._fresh.close()
 
     @property
     def preferred(self) -> Node:
@@ -96,7 +119,7 @@ class RpcClient:
             else:
                 self._prefer(node)
                 return result
-        raise Unavailable(f"{self._label}: no node can be used: {'; '.join(failures)}")
+        raise Unavailable(f"{self.label}: no node can be used: {'; '.join(failures)}")
 
     async def prefer_furthest(self, height: Parse[int]) -> bool:
         """Asks every node once how far it is, and prefers the one that is furthest from now on.
@@ -128,27 +151,35 @@ class RpcClient:
                 failures.append(self._failed(node, failure))
                 continue
             try:
-                result = await self.ask(node, method, params, parse)
+                sending = _post(self._fresh, node, method, params)
+                result = await self._answered(sending, node, parse)
             except Unusable as failure:
                 failures.append(self._failed(node, failure))
                 if failure.sent:
                     raise Unknown(
-                        f"{self._label}: a transaction may have been taken: {failures[-1]}"
+                        f"{self.label}: a transaction may have been taken: {failures[-1]}"
                     ) from failure
             else:
                 self._prefer(node)
                 return result
-        raise NotSent(f"{self._label}: no node has taken the transaction: {'; '.join(failures)}")
+        raise NotSent(f"{self.label}: no node has taken the transaction: {'; '.join(failures)}")
 
     async def ask(self, node: Node, method: str, params: dict[str, Any], parse: Parse[T]) -> T:
-        """One question to one node. Raises RpcFailure, Unusable."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        """One question to one node, which changes nothing. Raises RpcFailure, Unusable."""
+        return await self._answered(self._asked(node, method, params), node, parse)
+
+    async def _asked(self, node: Node, method: str, params: dict[str, Any]) -> _Answer:
+        try:
+            return await _post(self._kept, node, method, params)
+        except _BEFORE_SENDING:
+            raise
+        except _ENDED:
+            return await _post(self._fresh, node, method, params)
+
+    async def _answered(self, asking: Awaitable[_Answer], node: Node, parse: Parse[T]) -> T:
         try:
             async with asyncio.timeout(self._timeout):
-                async with self._http.stream(
-                    "POST", node.url, json=request, headers=PLAIN
-                ) as response:
-                    raw = await read_body(response, MAX_ANSWER)
+                answer = await asking
         except UnreadableBody as error:
             raise Unusable(f"{node.label} {error}", sent=True) from None
         except _BEFORE_SENDING as error:
@@ -157,11 +188,11 @@ class RpcClient:
             raise Unusable(
                 f"{node.label} has not answered within {self._timeout:g} seconds", sent=True
             ) from error
-        except httpx.HTTPError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise Unusable(f"{node.label} broke off ({type(error).__name__})", sent=True) from error
-        if response.status_code == 429:
+        if answer.status == 429:
             raise Unusable(f"{node.label} asks for fewer requests (HTTP 429)", sent=False)
-        return _answer(node.label, response.status_code, raw, parse)
+        return _result(node.label, answer, parse)
 
     async def _ensure_verified(self, node: Node) -> None:
         if node.verified or self.verify is None:
@@ -182,11 +213,39 @@ class RpcClient:
             self.nodes.insert(0, node)
 
 
-def _answer(url: str, status: int, raw: bytes, parse: Parse[T]) -> T:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+
+
+def _session(connect: float, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    """``connect``: seconds until a node cannot be reached. The environment's proxies are not for
+    the organisation's own nodes, and are not looked at."""
+    return aiohttp.ClientSession(
+        headers=PLAIN,
+        auto_decompress=False,
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(sock_connect=connect),
+    )
+
+
+async def _post(
+    session: aiohttp.ClientSession, node: Node, method: str, params: dict[str, Any]
+) -> _Answer:
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    async with session.post(node.url, json=request, allow_redirects=False) as response:
+        body = await read_body(response.headers, response.content.iter_any(), MAX_ANSWER)
+        return _Answer(response.status, body)
+
+
+def _result(url: str, told: _Answer, parse: Parse[T]) -> T:
     try:
-        answer = json.loads(raw)
+        answer = json.loads(told.body)
     except (ValueError, RecursionError) as error:
-        raise Unusable(f"{url} answers what is not JSON (HTTP {status})", sent=True) from error
+        reason = f"answers what is not JSON (HTTP {told.status})"
+        raise Unusable(f"{url} {reason}", sent=True) from error
     failure = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(failure, dict):
         code, message, data = (failure.get(name) for name in ("code", "message", "data"))

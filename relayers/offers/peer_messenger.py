@@ -116,7 +116,7 @@ class PeerMessenger:
                 asyncio.timeout(MOST_SECONDS),
                 client.stream(method, path, content=body, headers=headers) as response,
             ):
-                answer = await read_body(response, MAX_ANSWER)
+                answer = await read_body(response.headers, response.aiter_raw(), MAX_ANSWER)
         except UnreadableBody as error:
             raise Unavailable(f"peer {peer.name} at {peer.url} {error}") from None
         except TimeoutError as error:
