@@ -48,14 +48,14 @@ test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/refe
 	@$(BIN)/python -m pytest tests/networks --durations=15 --table=docs/reference/networks.md
 
 # Workers; each runs whole files (tests/groups.py says how).
-JOBS ?= 2
+JOBS ?= 3
 test: $(STAMP) tools ## All that this machine can run
 	@status=0; \
 	echo "first what needs the machine to itself"; \
 	$(BIN)/python -m pytest -m alone --durations=5 || status=1; \
 	$(BIN)/python -m pytest -m "not alone" --ignore=tests/networks -n $(JOBS) --durations=15 || status=1; \
 	echo "then real networks"; \
-	$(BIN)/python -m pytest tests/networks -m "not alone" -n 2 --durations=15 || status=1; \
+	$(BIN)/python -m pytest tests/networks -m "not alone" -n $(JOBS) --durations=15 || status=1; \
 	exit $$status
 
 lint: $(STAMP) ## ruff, mypy, import-linter

@@ -6,7 +6,15 @@ import asyncio
 import time
 
 from adapters.model import Action, Head, Lock, LockId, LockState, LockTerms, Preimage
-from adapters.spi import Adapter, Credential, NotSent, Rejected, Unavailable, Unknown
+from adapters.spi import (
+    Adapter,
+    Credential,
+    NotSent,
+    Rejected,
+    RejectionReason,
+    Unavailable,
+    Unknown,
+)
 from tests.adapters.native.chain_fixture import ALICE, BOB
 from tests.networks.cometbft import PATIENCE, CometNetwork
 
@@ -50,9 +58,11 @@ async def carried_out(
                 await adapter.submit(action, credential)
             except (NotSent, Unknown, Unavailable):
                 pass
-            except Rejected:
-                # Perhaps because it has happened meanwhile.
-                if (await adapter.lookup(lock_id)).state is not state:
+            except Rejected as error:
+                # Perhaps because it has happened meanwhile, or waits to be in a block.
+                if error.reason is RejectionReason.LOCK_EXISTS:
+                    pass
+                elif (await adapter.lookup(lock_id)).state is not state:
                     raise
             try:
                 await in_state(adapter, lock_id, state, seconds=adapter.profile.bounds.inclusion)
