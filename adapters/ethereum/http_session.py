@@ -23,13 +23,13 @@ class BoundedResponse(ClientResponse):
             raise NodeFailed(str(error)) from None
 
 
-def open_session() -> ClientSession:
-    """A connection per request, as web3 has it: one that the node has closed meanwhile would leave
-    it open whether a transaction was sent. Each status that is not a success is raised."""
+def open_session(*, keep: bool) -> ClientSession:
+    """``keep``: connections stay open for the next request. Each status that is not a success is
+    raised."""
     return ClientSession(
         headers=PLAIN,
         auto_decompress=False,
         raise_for_status=True,
         response_class=BoundedResponse,
-        connector=TCPConnector(force_close=True),
+        connector=TCPConnector() if keep else TCPConnector(limit=0, force_close=True),
     )

@@ -12,6 +12,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -30,6 +31,9 @@ _MAX_WAIT = 300.0
 
 _DEEPEST = 3_000
 """Python frames, and levels of nesting in an answer."""
+
+_SENDS = frozenset({"eth_sendRawTransaction"})
+"""The methods that change the chain."""
 
 _RATE_LIMITED = frozenset({-32005, -32097, 429})
 
@@ -92,22 +96,37 @@ def _import_provider() -> type[AsyncHTTPProvider]:
     return AsyncHTTPProvider
 
 
+@dataclass(frozen=True, slots=True)
+class _Providers:
+    kept: AsyncHTTPProvider
+    fresh: AsyncHTTPProvider
+
+
 class HttpTransport:
-    """JSON-RPC over HTTP."""
+    """JSON-RPC over HTTP.
+
+    Questions keep connections open; where one has ended meanwhile, they are asked once more on a
+    new one. A transaction has a connection of its own: one that has ended meanwhile would leave it
+    open whether it was sent."""
 
     def __init__(self, url: str, timeout: float) -> None:
         self._url = url
         self._timeout = timeout
-        self._provider: AsyncHTTPProvider | None = None
+        self._providers: _Providers | None = None
         self._connecting = asyncio.Lock()
 
-    async def _connected(self) -> AsyncHTTPProvider:
+    async def _connected(self) -> _Providers:
         async with self._connecting:
-            if self._provider is None:
-                self._provider = await self._connect()
-            return self._provider
+            if self._providers is None:
+                kept = await self._connect(keep=True)
+                try:
+                    self._providers = _Providers(kept, await self._connect(keep=False))
+                except BaseException:
+                    await kept.disconnect()
+                    raise
+            return self._providers
 
-    async def _connect(self) -> AsyncHTTPProvider:
+    async def _connect(self, *, keep: bool) -> AsyncHTTPProvider:
         provider_class = _import_provider()
         import aiohttp
 
@@ -117,7 +136,7 @@ class HttpTransport:
         provider = provider_class(
             self._url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
         )
-        session = open_session()
+        session = open_session(keep=keep)
         try:
             # web3's own session would unfold and keep an answer of any length.
             await provider.cache_async_session(session)
@@ -126,12 +145,25 @@ class HttpTransport:
             raise
         return provider
 
+    async def _answer(self, method: str, params: Sequence[Any]) -> Any:
+        import aiohttp
+
+        providers = await self._connected()
+        request: tuple[Any, Any] = (method, list(params))
+        if method in _SENDS:
+            return await providers.fresh.make_request(*request)
+        try:
+            return await providers.kept.make_request(*request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await providers.fresh.make_request(*request)
+
     async def request(self, method: str, params: Sequence[Any]) -> Any:
-        provider = await self._connected()
         import aiohttp
 
         try:
-            answer = await provider.make_request(method, list(params))
+            answer = await self._answer(method, params)
         except aiohttp.ClientResponseError as error:
             if error.status == 413:
                 raise NodeRefused(413, "the request or its answer is too large") from None
@@ -147,9 +179,10 @@ class HttpTransport:
         return result_of(answer)
 
     async def close(self) -> None:
-        if self._provider is not None:
-            await self._provider.disconnect()
-            self._provider = None
+        if self._providers is not None:
+            await self._providers.kept.disconnect()
+            await self._providers.fresh.disconnect()
+            self._providers = None
 
 
 def _http_failure(status: int, headers: Any) -> NodeFailed:
