@@ -30,6 +30,10 @@ COMETBFT = Program(
     "with make tools, or with go install github.com/cometbft/cometbft/cmd/cometbft@v0.38.19",
 )
 
+_ONE_CORE_EACH = {"GOMAXPROCS": "1"}
+"""Four nodes share the machine. On more cores, each would spend two fifths of its processor time on
+looking for work that the others have."""
+
 VALIDATORS = 4
 """One may fail: more than two thirds of the power go on."""
 
@@ -131,7 +135,12 @@ class RealNetwork:
             for one in validators
         ]
         nodes = [
-            ProcessSpec(one.node_process, (node, "start", "--home", str(one.home)), {}, _OTHER_WAYS)
+            ProcessSpec(
+                one.node_process,
+                (node, "start", "--home", str(one.home)),
+                _ONE_CORE_EACH,
+                _OTHER_WAYS,
+            )
             for one in validators
         ]
         return [*applications, *nodes]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ GIVE, GET = 300, 7
 BOUNDS = {"reaction": 5, "outage": 120}
 OFFERS = {"valid_for": 300, "slack": 120}
 """In seconds: a network that is put together again in the middle of a swap is no outage of R."""
+Arrange = Callable[[Environment, AsyncExitStack], Awaitable[None]]
 _PAUSE = 0.4
 
 
@@ -160,9 +161,11 @@ async def organisations(
     bounds: Mapping[str, int] = BOUNDS,
     offers: Mapping[str, int] = OFFERS,
     by_policy: bool = True,
+    arranged: Arrange | None = None,
 ) -> AsyncIterator[Organisations]:
     """Networks and gateways, up and ready; ended at the end. ``by_policy``: beta accepts without
-    being asked. Skips where a program is missing."""
+    being asked. ``arranged`` is called once the networks are up, before the gateways start; what it
+    enters lasts as long. Skips where a program is missing."""
     plan = Plan(
         ledgers=pair,
         accepting=[("beta", "alpha")] if by_policy else (),
@@ -176,6 +179,8 @@ async def organisations(
     try:
         await environment.up()
         async with AsyncExitStack() as stack:
+            if arranged is not None:
+                await arranged(environment, stack)
             clients: dict[str, GatewayClient] = {}
             for name in plan.organisations:
                 environment.processes.start(environment.gateway(name))
