@@ -49,10 +49,12 @@ test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/refe
 
 # Workers; each runs whole files (tests/groups.py says how).
 JOBS ?= 3
+# Where the tests are that need the machine to themselves.
+ALONE := tests/e2e tests/simulation tests/networks
 test: $(STAMP) tools ## All that this machine can run
 	@status=0; \
 	echo "first what needs the machine to itself"; \
-	$(BIN)/python -m pytest -m alone --durations=5 || status=1; \
+	$(BIN)/python -m pytest -m alone $(ALONE) --durations=5 || status=1; \
 	$(BIN)/python -m pytest -m "not alone" --ignore=tests/networks -n $(JOBS) --durations=15 || status=1; \
 	echo "then real networks"; \
 	$(BIN)/python -m pytest tests/networks -m "not alone" -n $(JOBS) --durations=15 || status=1; \

@@ -51,7 +51,13 @@ LONGEST = {
     "networks/test_ethereum_geth.py": 160,
     "networks/test_killed_in_a_swap.py": 120,
     "networks/test_ethereum_faults.py": 110,
-    "networks": 90,
+    "networks/test_nodes_that_refuse_in_a_swap.py": 100,
+    "networks/test_devnet_real.py": 95,
+    "networks/test_native_": 90,
+    "networks: fabric": 80,
+    "networks/test_fabric_": 50,
+    "networks/test_ethereum_reorgs.py": 40,
+    "networks": 20,
 }
 """Seconds that groups take, by the start of a group's name. Only their order is of matter."""
 

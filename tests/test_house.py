@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.ethereum.real_network import GETH
+from adapters.native.real_network import COMETBFT
+from adapters.programs import Program
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
@@ -70,6 +74,23 @@ def test_no_file_is_a_drawer() -> None:
     ).stdout.splitlines()
     drawer = re.compile(r"(^|/)(utils?|helpers?|common|misc|manager)(\.py|/)")
     assert not [name for name in listed if drawer.search(name)]
+
+
+def test_make_knows_where_the_tests_are_that_run_alone() -> None:
+    (folders,) = re.findall(r"^ALONE := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    marked = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "pytest.mark.alone" in path.read_text() and path != Path(__file__)
+    ]
+    assert marked
+    assert not [path for path in marked if not path.startswith(tuple(folders.split()))]
+
+
+@pytest.mark.parametrize("program", [COMETBFT, GETH], ids=lambda program: str(program.name))
+def test_make_builds_the_version_that_is_told(program: Program) -> None:
+    told = program.source.rpartition("@v")[2]
+    assert f"/.{program.name}-{told}\n" in (ROOT / "Makefile").read_text()
 
 
 def test_no_lock_file_names_a_host() -> None:
