@@ -56,7 +56,7 @@ LONGEST = {
     "networks/test_native_": 90,
     "networks: fabric": 80,
     "networks/test_fabric_": 50,
-    "networks/test_ethereum_reorgs.py": 40,
+    "networks/test_ethereum_reorgs.py": 95,
     "networks": 20,
 }
 """Seconds that groups take, by the start of a group's name. Only their order is of matter."""
