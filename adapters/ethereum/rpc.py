@@ -22,7 +22,8 @@ from adapters.ethereum.node_errors import (
     rejection,
 )
 from adapters.ethereum.quantities import quantity, to_hex
-from adapters.ethereum.transport import connect, node_label
+from adapters.ethereum.transport import connect
+from adapters.node_label import node_label
 from adapters.spi import Misconfigured, NotSent, Rejected, Unavailable, Unknown
 
 T = TypeVar("T")

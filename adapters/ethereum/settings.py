@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field
 
 from adapters.ethereum.fees import FeePolicy
 from adapters.ethereum.identity import Identities, chain_number, checksummed, parse_address
-from adapters.ethereum.transport import node_label
 from adapters.model import AccountId, AssetId
+from adapters.node_label import node_label
 from adapters.spi import ChainSettings
 
 

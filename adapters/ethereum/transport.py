@@ -1,8 +1,6 @@
 """One connection to one node: a JSON-RPC request in, its result out, over HTTP or a WebSocket.
 
-HTTP goes through web3's asynchronous provider, its own retries off. web3's WebSocket provider spins
-while it waits for an answer, which on a slow node costs a whole core, so the WebSocket is our own.
-An address can hold an API key, so errors name a node by its host only.
+Both are our own, and not web3's providers: docs/adr/0011-nodes-are-asked-without-web3.md.
 """
 
 from __future__ import annotations
@@ -10,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -20,17 +16,16 @@ from adapters.ethereum.node_errors import NodeFailed, NodeRefused
 from adapters.spi import Misconfigured
 
 if TYPE_CHECKING:
-    from web3.providers import AsyncHTTPProvider
+    # Both take long to import: whoever only checks a configuration asks no node.
     from websockets.asyncio.client import ClientConnection
+
+    from adapters.node_http import HttpAnswer, NodeHttp
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of one answer: a full range of logs fits, a flood does not."""
 
 _MAX_WAIT = 300.0
 """Seconds of Retry-After that are believed; a node that asks for more is asked again then."""
-
-_DEEPEST = 3_000
-"""Python frames, and levels of nesting in an answer."""
 
 _SENDS = frozenset({"eth_sendRawTransaction"})
 """The methods that change the chain."""
@@ -47,19 +42,13 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-def node_label(url: str) -> str:
-    """What errors call a node: scheme, host and port, without path, query or password."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port is not None else ""
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
-
-
 def connect(url: str, timeout: float) -> Transport:
     """The transport for a URL; it connects when it is first asked. Raises Misconfigured."""
     match urlsplit(url).scheme:
         case "http" | "https":
-            return HttpTransport(url, timeout)
+            from adapters.node_http import NodeHttp
+
+            return HttpTransport(url, NodeHttp(timeout, MAX_ANSWER))
         case "ws" | "wss":
             return WebSocketTransport(url, timeout)
         case other:
@@ -83,111 +72,46 @@ def result_of(answer: Any) -> Any:
     raise NodeRefused(code, message[:500], error.get("data"))
 
 
-def _import_provider() -> type[AsyncHTTPProvider]:
-    """web3's provider; importing it takes seconds, so it is imported when it is first needed.
-
-    One of its dependencies (py_ecc) sets Python's recursion limit to 100,000. With that, JSON that
-    is nested deeply enough ends the process by overflowing its stack, where it would only raise;
-    so the limit is set back."""
-    before = sys.getrecursionlimit()
-    from web3.providers import AsyncHTTPProvider
-
-    sys.setrecursionlimit(min(before, _DEEPEST))
-    return AsyncHTTPProvider
-
-
-@dataclass(frozen=True, slots=True)
-class _Providers:
-    kept: AsyncHTTPProvider
-    fresh: AsyncHTTPProvider
+def _request(number: int, method: str, params: Sequence[Any]) -> Mapping[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
 
 
 class HttpTransport:
-    """JSON-RPC over HTTP.
+    """JSON-RPC over HTTP."""
 
-    Questions keep connections open; where one has ended meanwhile, they are asked once more on a
-    new one. A transaction has a connection of its own: one that has ended meanwhile would leave it
-    open whether it was sent."""
-
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, http: NodeHttp) -> None:
         self._url = url
-        self._timeout = timeout
-        self._providers: _Providers | None = None
-        self._connecting = asyncio.Lock()
-
-    async def _connected(self) -> _Providers:
-        async with self._connecting:
-            if self._providers is None:
-                kept = await self._connect(keep=True)
-                try:
-                    self._providers = _Providers(kept, await self._connect(keep=False))
-                except BaseException:
-                    await kept.disconnect()
-                    raise
-            return self._providers
-
-    async def _connect(self, *, keep: bool) -> AsyncHTTPProvider:
-        provider_class = _import_provider()
-        import aiohttp
-
-        from adapters.ethereum.http_session import open_session
-
-        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
-        provider = provider_class(
-            self._url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
-        )
-        session = open_session(keep=keep)
-        try:
-            # web3's own session would unfold and keep an answer of any length.
-            await provider.cache_async_session(session)
-        except BaseException:
-            await session.close()
-            raise
-        return provider
-
-    async def _answer(self, method: str, params: Sequence[Any]) -> Any:
-        import aiohttp
-
-        providers = await self._connected()
-        request: tuple[Any, Any] = (method, list(params))
-        if method in _SENDS:
-            return await providers.fresh.make_request(*request)
-        try:
-            return await providers.kept.make_request(*request)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            return await providers.fresh.make_request(*request)
+        self._http = http
 
     async def request(self, method: str, params: Sequence[Any]) -> Any:
-        import aiohttp
+        from adapters.node_http import NotAnswered
 
+        hand = self._http.send if method in _SENDS else self._http.ask
         try:
-            answer = await self._answer(method, params)
-        except aiohttp.ClientResponseError as error:
-            if error.status == 413:
-                raise NodeRefused(413, "the request or its answer is too large") from None
-            raise _http_failure(error.status, error.headers) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NodeFailed(f"cannot be reached ({type(error).__name__})", sent=False) from None
-        except (TimeoutError, aiohttp.ServerTimeoutError):
-            raise NodeFailed(f"has not answered {method} in {self._timeout:g} seconds") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise NodeFailed(f"broke the connection ({type(error).__name__})") from None
-        except (ValueError, RecursionError):
-            raise NodeFailed("answered what is not JSON") from None
-        return result_of(answer)
+            answer = await hand(self._url, _request(1, method, params))
+        except NotAnswered as error:
+            raise NodeFailed(str(error), sent=error.sent) from None
+        return result_of(_document(answer))
 
     async def close(self) -> None:
-        if self._providers is not None:
-            await self._providers.kept.disconnect()
-            await self._providers.fresh.disconnect()
-            self._providers = None
+        await self._http.aclose()
 
 
-def _http_failure(status: int, headers: Any) -> NodeFailed:
+def _document(answer: HttpAnswer) -> Any:
+    """The JSON in an answer. Raises NodeFailed, NodeRefused."""
+    if answer.status == 413:
+        raise NodeRefused(413, "the request or its answer is too large")
+    if answer.status >= 300:
+        raise _http_failure(answer.status, answer.headers)
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise NodeFailed("answered what is not JSON") from None
+
+
+def _http_failure(status: int, headers: Mapping[str, str]) -> NodeFailed:
     if status == 429:
-        wait = _retry_after(headers.get("Retry-After") if headers is not None else None)
+        wait = _retry_after(headers.get("Retry-After"))
         return NodeFailed(f"asks us to wait {wait:g} seconds (429)", sent=False, wait=wait)
     # What a gateway answers for a node behind it says nothing of the node.
     return NodeFailed(f"answered HTTP status {status}", sent=status >= 500)
@@ -224,16 +148,12 @@ class WebSocketTransport:
         self._waiting[number] = waiting
         try:
             async with asyncio.timeout(self._timeout):
-                await socket.send(
-                    json.dumps(
-                        {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
-                    )
-                )
+                await socket.send(json.dumps(_request(number, method, params)))
                 answer = await waiting
         except TimeoutError:
-            raise NodeFailed(f"has not answered {method} in {self._timeout:g} seconds") from None
+            raise NodeFailed(f"has not answered within {self._timeout:g} seconds") from None
         except (websockets.WebSocketException, OSError) as error:
-            raise NodeFailed(f"broke the connection ({type(error).__name__})") from None
+            raise NodeFailed(f"broke off ({type(error).__name__})") from None
         finally:
             del self._waiting[number]
         return result_of(answer)
@@ -263,7 +183,7 @@ class WebSocketTransport:
     async def _read(self, socket: ClientConnection) -> None:
         import websockets
 
-        failure = NodeFailed("broke the connection")
+        failure = NodeFailed("broke off")
         try:
             async for message in socket:
                 answer = json.loads(message)

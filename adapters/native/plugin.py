@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 from adapters.codec.secp256k1 import compress
 from adapters.model import AccountId
 from adapters.native.app.names import account_id
 from adapters.native.driver import NativeAdapter
-from adapters.native.rpc_client import RpcClient
+from adapters.native.rpc_client import MAX_ANSWER, RpcClient
 from adapters.native.settings import NativeSettings
+from adapters.node_http import NodeHttp
 from adapters.spi import (
     INTERFACE_VERSION,
     Adapter,
@@ -53,8 +54,8 @@ class NativePlugin:
 @asynccontextmanager
 async def _opened(name: str, settings: NativeSettings) -> AsyncIterator[Adapter]:
     label = f"chain {name} ({settings.chain_id()})"
-    async with RpcClient(label, settings.urls, settings.request_timeout) as client:
-        adapter = NativeAdapter(name, settings, client)
+    async with aclosing(NodeHttp(settings.request_timeout, MAX_ANSWER)) as http:
+        adapter = NativeAdapter(name, settings, RpcClient(label, settings.urls, http))
         await adapter.start()
         yield adapter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.ethereum.transport import node_label
+from adapters.node_label import node_label
 from adapters.spi import Finding
 from tests.adapters.ethereum.anvil import Network
 from tests.adapters.ethereum.bench import credential, opened

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.ethereum import http_session
+from adapters.ethereum import transport
 from adapters.model import Claim, Lock, LockState, Stage
 from adapters.spi import Misconfigured, NotSent, Rejected, Unavailable, Unknown
 from tests.adapters.ethereum.anvil import Network, bare_anvil
@@ -142,7 +142,7 @@ async def test_a_compressed_answer_is_not_unfolded(network: Network) -> None:
 async def test_an_answer_without_end_is_not_kept(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_session, "MAX_ANSWER", 100_000)
+    monkeypatch.setattr(transport, "MAX_ANSWER", 100_000)
     async with (
         edge_before(network.url) as edge,
         opened(network.settings(urls=[edge.url])) as adapter,
