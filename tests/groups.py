@@ -73,7 +73,7 @@ def seconds_of(group: str) -> int:
     return next((taken for start, taken in LONGEST.items() if group.startswith(start)), 0)
 
 
-class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+class GroupScheduling(LoadScopeScheduling):
     """Gives whole groups to workers, in the order in which the tests were collected."""
 
     def _split_scope(self, nodeid: str) -> str:

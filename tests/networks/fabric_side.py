@@ -33,12 +33,9 @@ from tests.networks.fabric_calls import (
     Together,
     hashlock,
 )
-from tests.networks.fabric_faulty_calls import (
-    WORDS,
-    faulty_envelope,
-    faulty_proposal,
-    faulty_question,
-)
+from tests.networks.fabric_faulty_envelopes import faulty_envelope
+from tests.networks.fabric_faulty_proposals import WORDS, faulty_proposal
+from tests.networks.fabric_faulty_questions import faulty_question
 
 Outcome = tuple[str, ...]
 """A line for each step of a call."""

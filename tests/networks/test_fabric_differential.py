@@ -17,7 +17,9 @@ from tests.adapters.fabric.devnet.conftest import endorsing
 from tests.adapters.fabric.devnet.networks import DevelopmentNetwork, probe
 from tests.networks.fabric import CHAINCODE, TOKEN, FabricNetwork, running
 from tests.networks.fabric_calls import ASSETS, Call, Generator
-from tests.networks.fabric_faulty_calls import ENVELOPES, PROPOSALS, QUESTIONS
+from tests.networks.fabric_faulty_envelopes import ENVELOPES
+from tests.networks.fabric_faulty_proposals import PROPOSALS
+from tests.networks.fabric_faulty_questions import QUESTIONS
 from tests.networks.fabric_side import Outcome, Side
 from tests.ports import free_block
 

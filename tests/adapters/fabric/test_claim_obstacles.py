@@ -24,7 +24,6 @@ from adapters.spi import AdapterError, Credential, NotSent, Unavailable, Unknown
 from tests.adapters.fabric.devnet_harness import PARTICIPANTS, DevnetHarness
 from tests.adapters.fabric.real_harness import RealHarness, settings_of, until_ready
 
-# With the other files that use the real network.
 DAY = 86_400
 TOUCHED = "one that changes nothing was not either"
 
