@@ -52,6 +52,8 @@ class ProcessSpec:
     without: tuple[str, ...] = ()
     """Beginnings of names that are taken out of the caller's environment first: those by which the
     program would be configured otherwise than its files say."""
+    needs: tuple[str, ...] = ()
+    """Names of processes that must outlive it: where both are to end, it is asked to first."""
 
 
 class DevelopmentNetwork(Protocol):

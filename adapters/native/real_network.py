@@ -140,6 +140,8 @@ class RealNetwork:
                 (node, "start", "--home", str(one.home)),
                 _ONE_CORE_EACH,
                 _OTHER_WAYS,
+                # CometBFT 0.38 may wait for its application's answer for ever after that has ended.
+                needs=(one.application_process,),
             )
             for one in validators
         ]

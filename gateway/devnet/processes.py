@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Running:
     name: str
     pid: int
     born: float
+    needs: tuple[str, ...] = ()
+    """Those that must outlive it."""
 
     def process(self) -> psutil.Process | None:
         """The process, if it is still that one and lives."""
@@ -81,9 +83,10 @@ class Processes:
                 env=environment,
                 start_new_session=True,
             )
-        running = Running(spec.name, child.pid, psutil.Process(child.pid).create_time())
-        record = self._pids / spec.name
-        record.write_text(json.dumps({"pid": running.pid, "born": running.born}))
+        born = psutil.Process(child.pid).create_time()
+        running = Running(spec.name, child.pid, born, spec.needs)
+        record = {"pid": running.pid, "born": running.born, "needs": running.needs}
+        (self._pids / spec.name).write_text(json.dumps(record))
         self._children[spec.name] = child
         return running
 
@@ -102,8 +105,9 @@ class Processes:
         """What was written down of a process, whether it lives or not."""
         try:
             record = json.loads((self._pids / name).read_text())
-            return Running(name, int(record["pid"]), float(record["born"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            needs = tuple(map(str, record.get("needs", ())))
+            return Running(name, int(record["pid"]), float(record["born"]), needs)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def names(self) -> list[str]:
@@ -124,17 +128,22 @@ class Processes:
             self._wait([name], GRACE)
 
     def stop(self, names: Iterable[str] | None = None) -> list[str]:
-        """Ends these processes (all, if not said): first asked, then, after GRACE, made to.
+        """Ends these processes (all, if not said): first asked, then, after GRACE, made to. One
+        that needs another ends before that is asked.
 
         Returns the names of those that had to be made to.
         """
         which = list(names) if names is not None else self.names()
         for name in which:
             self.signal(name, signal.SIGCONT)
-            self.signal(name, signal.SIGTERM)
-        forced = self._wait(which, GRACE)
-        for name in forced:
-            self.signal(name, signal.SIGKILL)
+        forced = []
+        for those in _one_after_the_other({name: self.find(name) for name in which}):
+            for name in those:
+                self.signal(name, signal.SIGTERM)
+            late = self._wait(those, GRACE)
+            for name in late:
+                self.signal(name, signal.SIGKILL)
+            forced += late
         for name in which:
             (self._pids / name).unlink(missing_ok=True)
         if names is None:
@@ -177,6 +186,18 @@ class Processes:
         except FileNotFoundError:
             return "(no log)"
         return "\n".join(text.splitlines()[-lines:])
+
+
+def _one_after_the_other(found: Mapping[str, Running | None]) -> Iterator[list[str]]:
+    """All the names, in the order in which they are to end. What is not known needs nothing."""
+    left = dict(found)
+    while left:
+        needed = {name for running in left.values() if running for name in running.needs}
+        # Where they need each other in a circle, none is the first.
+        those = [name for name in left if name not in needed] or list(left)
+        yield those
+        for name in those:
+            del left[name]
 
 
 def _without(beginnings: tuple[str, ...]) -> dict[str, str]:

@@ -70,6 +70,41 @@ def test_a_process_that_will_not_end_is_made_to(
     assert not processes.alive("stubborn")
 
 
+OUTLIVED = """
+import pathlib, signal, sys
+def end(*_):
+    there = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    print("it still lived" if there else "it was gone", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+pid = sys.argv[1]
+print("up", flush=True)
+while True: signal.pause()
+"""
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["by its starter", "by a later run"])
+def test_what_needs_another_ends_before_that_is_asked(tmp_path: Path, later: bool) -> None:
+    processes = Processes(tmp_path, die_with_us=False)
+    needed = processes.start(spec("a needed one"))
+    needing = (sys.executable, "-c", OUTLIVED, str(needed.pid))
+    processes.start(ProcessSpec("needing", needing, {}, needs=("a needed one", "no such")))
+    wait_for_log(processes, "needing")
+    last = Processes(tmp_path, die_with_us=False) if later else processes
+    assert last.stop() == []
+    assert processes.last_words("needing").endswith("it still lived")
+    assert not processes.alive("a needed one")
+
+
+def test_those_that_need_each_other_end_together(tmp_path: Path) -> None:
+    processes = Processes(tmp_path, die_with_us=False)
+    for name, other in (("one", "two"), ("two", "one")):
+        processes.start(ProcessSpec(name, SLEEPER, {}, needs=(other,)))
+    assert processes.stop() == []
+    assert not processes.alive("one")
+    assert not processes.alive("two")
+
+
 def test_a_later_run_ends_what_an_earlier_one_left(tmp_path: Path) -> None:
     earlier = Processes(tmp_path, die_with_us=False)
     running = earlier.start(spec("left"))
