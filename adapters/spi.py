@@ -269,7 +269,7 @@ class Adapter(Protocol):
 class ChainSettings(BaseModel):
     """What every chain's block of configuration has; an adapter's settings derive from it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     adapter: str = Field(description="Name of the adapter plugin, for example ethereum.")
     chain: str = Field(description="CAIP-2 id that the node must report, for example eip155:1.")

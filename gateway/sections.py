@@ -31,7 +31,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Section(BaseModel):
     """A block of the file: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 def _secret_reference(text: str) -> str:
