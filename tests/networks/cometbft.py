@@ -81,10 +81,6 @@ class Processes:
         process = self._running.get(name)
         return process is not None and process.poll() is None
 
-    def wait(self, name: str) -> int:
-        """The exit status, once it has ended by itself."""
-        return self._running.pop(name).wait(timeout=PATIENCE)
-
     def stop(self) -> None:
         """Ends all that run; nothing of them is used again."""
         self.kill(*self._running)

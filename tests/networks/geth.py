@@ -62,7 +62,7 @@ class GethNetwork:
         )
         argv = list(self.devnet.processes()[0].argv)
         argv[argv.index("--dev.period") + 1] = str(int(blocks))
-        argv[argv.index("--http.api") + 1] += ",dev,testing,debug"
+        argv[argv.index("--http.api") + 1] += ",dev,testing,debug,txpool"
         self.process = Process(argv, self.devnet.url, folder / "geth.log")
 
     def copy_to(self, folder: Path, blocks: Blocks) -> GethNetwork:
@@ -125,7 +125,10 @@ class GethNetwork:
             time.sleep(0.01)
 
     def set_back(self, blocks: int) -> None:
-        """Takes the newest blocks off the chain, with what was in them."""
+        """Takes the newest blocks off the chain, with what was in them. What the pool has not yet
+        taken note of as being in a block, it would offer for the next one again."""
+        while int(self.rpc("txpool_status")["pending"], 16):
+            time.sleep(0.01)
         self.rpc("debug_setHead", hex(self.height() - blocks))
 
 

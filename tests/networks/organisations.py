@@ -75,13 +75,6 @@ class Organisations:
         )
         self.processes.start(spec)
 
-    async def gone(self, name: str) -> None:
-        """Returns when a process has ended by itself."""
-        running = self.processes.find(name)
-        process = running.process() if running is not None else None
-        if process is not None:
-            await asyncio.to_thread(process.wait)
-
     async def offered(self, give: int = GIVE, get: int = GET) -> str:
         """The id of a new swap."""
         body = OfferRequestBody(

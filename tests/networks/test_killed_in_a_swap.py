@@ -47,11 +47,11 @@ async def once_killed(both: Organisations, name: str, moment: str) -> None:
     await both.told(swap, moment)
     dead = [name]
     await asyncio.to_thread(both.processes.signal, name, signal.SIGKILL)
-    # A node whose application has died ends itself, and is started again with it; and the other
-    # way round an application outlives its node.
+    # A node whose application has died ends itself, or waits for it for ever: it is started again
+    # with it. The other way round an application outlives its node.
     if name.startswith("native-application-"):
         node = name.replace("application-", "validator")
-        await both.gone(node)
+        await asyncio.to_thread(both.processes.stop, [node])
         dead.append(node)
     for each in dead:
         both.start_again(each)
