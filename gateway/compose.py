@@ -321,6 +321,16 @@ async def open_chains(
     return await doors.all_open()
 
 
+async def open_credentials(
+    keys: Keys, chains: Sequence[ChainConfiguration]
+) -> Sequence[Credential]:
+    """Who acts on each chain, in their order. Raises Misconfigured, ConfigurationError."""
+    return [
+        credential_of(chain, await keys.signer(chain.key, f"chains.{chain.name}.key"))
+        for chain in chains
+    ]
+
+
 def credential_of(chain: ChainConfiguration, signer: Signer) -> Credential:
     try:
         return chain.plugin.credential(chain.settings, signer)
@@ -379,10 +389,7 @@ async def open_tower(
     ConfigurationError, Misconfigured, TowerStateError."""
     root = settings.root
     keys = Keys(settings.folder, prompt)
-    credentials = [
-        credential_of(chain, await keys.signer(chain.key, f"chains.{chain.name}.key"))
-        for chain in settings.chains
-    ]
+    credentials = await open_credentials(keys, settings.chains)
     backoff = Backoff(random.random)
     async with AsyncExitStack() as stack:
         sock = None

@@ -6,12 +6,12 @@ loses no asset. It is replaced whole, so that a crash leaves the old one or the 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from adapters.model import ChainId, Cursor, Hashlock
+from adapters.whole_file import write_whole
 from relayers.fatal import Fatal
 from relayers.journal.port import JournalCorrupt, JournalTooNew
 from relayers.journal.records import Codec
@@ -69,14 +69,8 @@ class TowerState:
             tuple(tower.locks.values()),
             tuple(tower.secrets.items()),
         )
-        draft = self._path.with_name(self._path.name + ".new")
         try:
-            handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(_codec().encode(record))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            write_whole(self._path, _codec().encode(record))
         except OSError as error:
             raise TowerStateError(
                 f"watchtower state {self._path} cannot be written: {error.strerror}"

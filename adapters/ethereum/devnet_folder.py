@@ -8,7 +8,6 @@ deployment.json  what was deployed, and in which block
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from adapters.ethereum.local_key import LocalKey
 from adapters.ethereum.quantities import to_hex
 from adapters.model import AssetId, Bounds, ChainId
 from adapters.spi import Misconfigured
+from adapters.whole_file import write_whole
 
 
 class DevnetFolder:
@@ -46,8 +46,8 @@ class DevnetFolder:
                     "participants: remove the folder to begin anew"
                 )
         if not self._key_file.exists():
-            _write_whole(self._key_file, secrets.token_hex(32), 0o600)
-        _write_whole(self._plan, json.dumps(plan, indent=1), 0o644)
+            write_whole(self._key_file, secrets.token_hex(32).encode())
+        write_whole(self._plan, json.dumps(plan, indent=1).encode(), 0o644)
 
     @property
     def port(self) -> int:
@@ -74,7 +74,7 @@ class DevnetFolder:
         return self._read(self._deployment) if self._deployment.exists() else {}
 
     def record(self, made: Mapping[str, Any]) -> None:
-        _write_whole(self._deployment, json.dumps(made, indent=1), 0o644)
+        write_whole(self._deployment, json.dumps(made, indent=1).encode(), 0o644)
 
     def settings(
         self, participant: str, *, bounds: Bounds, stale_after: int, final_by: int
@@ -130,12 +130,3 @@ class DevnetFolder:
 
 def _address(text: str) -> bytes:
     return bytes.fromhex(text[2:])
-
-
-def _write_whole(path: Path, text: str, mode: int) -> None:
-    """All of the text or nothing, for its owner only where that is the mode."""
-    part = path.with_suffix(".part")
-    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(file, "w") as opened:
-        opened.write(text)
-    part.replace(path)

@@ -7,7 +7,6 @@ participants hold all assets from the beginning, so there is nothing to fund lat
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from adapters.native.app.genesis import NAMESPACE, chain_reference
 from adapters.native.app.names import account_id
 from adapters.native.app.timestamp import Timestamp
 from adapters.native.cometbft.genesis import GenesisDocument, ValidatorKey
+from adapters.whole_file import write_whole
 
 ASSETS = (("COIN", 6), ("BOND", 2))
 """Symbol and decimals; the coin-like one first."""
@@ -153,11 +153,4 @@ def devnet_genesis(
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
-    """The whole file or none of it."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(value, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, json.dumps(value, indent=2).encode(), mode)

@@ -22,6 +22,7 @@ from adapters.native.devnet_folder import ChainBounds, DevnetFolder, devnet_gene
 from adapters.native.new_block import new_block
 from adapters.programs import Program, Programs
 from adapters.spi import Unavailable
+from adapters.whole_file import write_whole
 
 COMETBFT = Program(
     "cometbft",
@@ -205,10 +206,7 @@ def write_configuration(validator: Validator, peers: Sequence[str]) -> None:
         p2p=validator.p2p,
         peers=",".join(peers),
     )
-    path = validator.home / "config" / "config.toml"
-    part = path.with_name(path.name + ".new")
-    part.write_text(text)
-    part.replace(path)
+    write_whole(validator.home / "config" / "config.toml", text.encode(), 0o644)
 
 
 _CONFIGURATION = """\

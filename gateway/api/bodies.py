@@ -23,7 +23,7 @@ _ALERT: Final = Field(json_schema_extra={"enum": [kind.value for kind in AlertKi
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # --- asked ---------------------------------------------------------------------------------------

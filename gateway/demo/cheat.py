@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import assert_never, cast
 
 from fastapi import FastAPI, Request
@@ -40,10 +39,10 @@ from adapters.spi import (
     Unavailable,
     Unknown,
 )
+from gateway.compose import Keys, open_credentials
 from gateway.demo.scenarios import Flaw
 from gateway.listener import Listener, bind
-from gateway.sections import KeySection
-from gateway.settings import ChainConfiguration, GatewaySettings, read_secret
+from gateway.settings import GatewaySettings
 from relayers.offers.peer_messenger import PeerMessenger, open_messenger
 from relayers.offers.peers import Peers
 from relayers.offers.typed_data import (
@@ -64,8 +63,6 @@ from relayers.offers.wire import (
 )
 from relayers.protocol.intents import SendAcceptance, SendOffer
 from relayers.protocol.offer import PROTOCOL_VERSIONS, Acceptance, Offer
-from relayers.signing.keyring import Keyring
-from relayers.signing.secret import Secret
 
 PAUSE = 0.5
 """Seconds until something that did not go through is tried again."""
@@ -213,9 +210,10 @@ async def open_cheat(
 ) -> AsyncIterator[Cheat]:
     """``settings``: those that its gateway would have. ``adapters``: by chain name."""
     root = settings.root
-    ring = Keyring(settings.folder)
-    signer = await ring.signer(root.gateway.key.uri, _passphrase(root.gateway.key))
-    credentials = await open_credentials(settings.folder, settings.chains)
+    keys = Keys(settings.folder, prompt=None)
+    signer = await keys.signer(root.gateway.key, "gateway.key")
+    opened = await open_credentials(keys, settings.chains)
+    credentials = {chain.name: one for chain, one in zip(settings.chains, opened, strict=True)}
     async with AsyncExitStack() as stack:
         messenger = await stack.enter_async_context(open_messenger(Peers(settings.peers), signer))
         cheat = Cheat(gateway_address(signer), signer, messenger, adapters, credentials, chance)
@@ -232,24 +230,6 @@ async def open_cheat(
         finally:
             listener.stop()
             await serving
-
-
-async def open_credentials(
-    folder: Path, chains: Sequence[ChainConfiguration]
-) -> Mapping[str, Credential]:
-    """Who acts on each chain of a configuration, by the chain's name."""
-    ring = Keyring(folder)
-    return {
-        chain.name: chain.plugin.credential(
-            chain.settings, await ring.signer(chain.key.uri, _passphrase(chain.key))
-        )
-        for chain in chains
-    }
-
-
-def _passphrase(key: KeySection) -> Callable[[], Secret] | None:
-    reference = key.passphrase
-    return None if reference is None else lambda: read_secret(reference, f"passphrase of {key.uri}")
 
 
 def _app(cheat: Cheat, organisation: str) -> FastAPI:

@@ -361,7 +361,7 @@ def _expected(stage: Stage, run: Run) -> dict[str, dict[str, int]]:
 
 async def _accounts(stage: Stage) -> dict[str, dict[str, str]]:
     """Each party's account on each ledger, as CAIP-10 text, by party and ledger."""
-    from gateway.demo.cheat import open_credentials
+    from gateway.compose import Keys, open_credentials
     from gateway.settings import load_tower
 
     found: dict[str, dict[str, str]] = {}
@@ -371,8 +371,10 @@ async def _accounts(stage: Stage) -> dict[str, dict[str, str]]:
     found["gamma"] = {name: str(stage.cheat.account(name)) for name in stage.adapters}
     folder = stage.environment.organisations[WATCHTOWER].folder
     tower = load_tower(folder / "watchtower.yaml")
-    credentials = await open_credentials(tower.folder, tower.chains)
-    found[WATCHTOWER] = {name: str(one.account) for name, one in credentials.items()}
+    opened = await open_credentials(Keys(tower.folder, prompt=None), tower.chains)
+    found[WATCHTOWER] = {
+        chain.name: str(one.account) for chain, one in zip(tower.chains, opened, strict=True)
+    }
     return found
 
 

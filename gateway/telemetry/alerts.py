@@ -9,7 +9,6 @@ not fit the journal (an older copy was put in its place), what is older than a d
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from typing import Final, Protocol, Self, assert_never, cast
 from structlog.stdlib import get_logger
 
 from adapters.model import Hashlock
+from adapters.whole_file import write_whole
 from gateway.telemetry.runbooks import page_of
 from relayers.clock import Clock
 from relayers.journal.port import StoredEvent
@@ -75,13 +75,7 @@ class Place:
 
     def write(self, path: Path) -> None:
         """Raises OSError. A crash leaves the old one or the new one."""
-        draft = path.with_name(path.name + ".new")
-        handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        write_whole(path, json.dumps(asdict(self)).encode())
 
 
 class AlertTeller:

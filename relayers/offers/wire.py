@@ -28,7 +28,7 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class LegBody(_Message):
