@@ -171,7 +171,11 @@ async def test_a_validator_whose_clock_is_off_holds_up_neither_claims_nor_refund
             await carried_out(
                 adapter, Claim(claimed, preimage), network.credential(BOB), LockState.CLAIMED
             )
-            await chain_time(others, (await others.lookup(refunded)).terms.deadline)  # type: ignore[union-attr]
+            terms = (await others.lookup(refunded)).terms
+            assert terms is not None
+            # Each node judges by the newest block that it has itself.
+            for each in (others, adapter):
+                await chain_time(each, terms.deadline)
             await carried_out(
                 adapter, Refund(refunded), network.credential(BOB), LockState.REFUNDED
             )
