@@ -45,10 +45,12 @@ $(COMETBFT) $(GETH):
 	else echo "$$program $$version could not be built: tests of real networks that need it are left out"; fi
 
 test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/reference/networks.md from what they showed
-	@$(BIN)/python -m pytest tests/networks --durations=15 --table=docs/reference/networks.md
+	@$(BIN)/python -m pytest tests/networks -n $(NETWORK_JOBS) --durations=15 --table=docs/reference/networks.md
 
 # Workers; each runs whole files (tests/groups.py says how).
 JOBS ?= 4
+# Fewer where each has real nodes, which need their share within their deadlines.
+NETWORK_JOBS ?= 2
 # Where the tests are that need the machine to themselves.
 ALONE := tests/e2e tests/simulation tests/networks
 test: $(STAMP) tools ## All that this machine can run
@@ -57,7 +59,7 @@ test: $(STAMP) tools ## All that this machine can run
 	$(BIN)/python -m pytest -m alone $(ALONE) --durations=5 || status=1; \
 	$(BIN)/python -m pytest -m "not alone" --ignore=tests/networks -n $(JOBS) --durations=15 || status=1; \
 	echo "then real networks"; \
-	$(BIN)/python -m pytest tests/networks -m "not alone" -n 3 --durations=15 || status=1; \
+	$(BIN)/python -m pytest tests/networks -m "not alone" -n $(NETWORK_JOBS) --durations=15 || status=1; \
 	exit $$status
 
 lint: $(STAMP) ## ruff, mypy, import-linter
