@@ -48,8 +48,7 @@ from adapters.model import (
 )
 from adapters.spi import Adapter, Credential, NotSent, Unavailable, Unknown
 from bench.machine import machine
-from gateway.compose import open_chains
-from gateway.demo.cheat import open_credentials
+from gateway.compose import Keys, open_chains, open_credentials
 from gateway.devnet.environment import Environment, Plan
 from gateway.devnet.ports import find
 from gateway.settings import load_gateway, programs_here
@@ -244,8 +243,10 @@ async def _measure(environment: Environment, ledger: str, seconds: float) -> dic
     )
     async with AsyncExitStack() as stack:
         (adapter,) = await open_chains(stack, own.chains)
-        sender = (await open_credentials(own.folder, own.chains))[ledger]
-        recipient = (await open_credentials(other.folder, other.chains))[ledger]
+        sender, recipient = [
+            (await open_credentials(Keys(each.folder, prompt=None), each.chains))[ledger]
+            for each in (own, other)
+        ]
         asset = environment.networks[ledger].assets()[-1]
         account = Account(adapter, sender, recipient, asset)
         async with asyncio.TaskGroup() as group:

@@ -323,12 +323,12 @@ async def open_chains(
 
 async def open_credentials(
     keys: Keys, chains: Sequence[ChainConfiguration]
-) -> Sequence[Credential]:
-    """Who acts on each chain, in their order. Raises Misconfigured, ConfigurationError."""
-    return [
-        credential_of(chain, await keys.signer(chain.key, f"chains.{chain.name}.key"))
+) -> Mapping[str, Credential]:
+    """Who acts on each chain, by the chain's name. Raises Misconfigured, ConfigurationError."""
+    return {
+        chain.name: credential_of(chain, await keys.signer(chain.key, f"chains.{chain.name}.key"))
         for chain in chains
-    ]
+    }
 
 
 def credential_of(chain: ChainConfiguration, signer: Signer) -> Credential:
@@ -389,7 +389,7 @@ async def open_tower(
     ConfigurationError, Misconfigured, TowerStateError."""
     root = settings.root
     keys = Keys(settings.folder, prompt)
-    credentials = await open_credentials(keys, settings.chains)
+    credentials = list((await open_credentials(keys, settings.chains)).values())
     backoff = Backoff(random.random)
     async with AsyncExitStack() as stack:
         sock = None

@@ -212,8 +212,7 @@ async def open_cheat(
     root = settings.root
     keys = Keys(settings.folder, prompt=None)
     signer = await keys.signer(root.gateway.key, "gateway.key")
-    opened = await open_credentials(keys, settings.chains)
-    credentials = {chain.name: one for chain, one in zip(settings.chains, opened, strict=True)}
+    credentials = await open_credentials(keys, settings.chains)
     async with AsyncExitStack() as stack:
         messenger = await stack.enter_async_context(open_messenger(Peers(settings.peers), signer))
         cheat = Cheat(gateway_address(signer), signer, messenger, adapters, credentials, chance)

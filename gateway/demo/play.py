@@ -371,10 +371,8 @@ async def _accounts(stage: Stage) -> dict[str, dict[str, str]]:
     found["gamma"] = {name: str(stage.cheat.account(name)) for name in stage.adapters}
     folder = stage.environment.organisations[WATCHTOWER].folder
     tower = load_tower(folder / "watchtower.yaml")
-    opened = await open_credentials(Keys(tower.folder, prompt=None), tower.chains)
-    found[WATCHTOWER] = {
-        chain.name: str(one.account) for chain, one in zip(tower.chains, opened, strict=True)
-    }
+    credentials = await open_credentials(Keys(tower.folder, prompt=None), tower.chains)
+    found[WATCHTOWER] = {name: str(one.account) for name, one in credentials.items()}
     return found
 
 
