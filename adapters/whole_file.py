@@ -18,11 +18,11 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    """Without it the new name may be lost where the machine loses its power."""
+def sync_folder(folder: Path) -> None:
+    """Without it a new name in it may be lost where the machine loses its power."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

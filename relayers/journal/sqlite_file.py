@@ -13,6 +13,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from adapters.whole_file import sync_folder
 from relayers.journal.port import (
     SCHEMA_VERSION,
     JournalCorrupt,
@@ -88,21 +89,13 @@ def create(path: Path, owner: str) -> None:
         # Why a link and not a rename: it refuses where another process has made one meanwhile.
         os.link(draft, path)
         draft.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         raise JournalInUse(
             f"journal {path}: another process is making it at this moment; start one only"
         ) from None
     except (OSError, sqlite3.Error) as error:
         raise JournalFailed(f"journal {path} cannot be made: {error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def check_header(path: Path) -> None:

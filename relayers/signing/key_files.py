@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from adapters.whole_file import sync_folder
 from relayers.signing.keystore import (
     SCRYPT_COST,
     KeyFileError,
@@ -161,6 +162,7 @@ def _write(
             os.fsync(file.fileno())
         # Why a link: unlike a rename it refuses where there is a file already.
         os.link(draft, path)
+        sync_folder(path.parent)
     except FileExistsError:
         raise KeyFileError(f"there is a file {path} already; choose another name") from None
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def test_a_draft_that_a_crash_has_left_open_to_all_gives_nothing_away(tmp_path: 
         write_whole(path, b"secret")
         assert reader.read() == b"half"
     assert mode_of(path) == 0o600
+
+
+def test_the_new_name_is_synced_once_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sync = tmp_path / "place", os.fsync
+    synced: list[tuple[bool, bool]] = []
+
+    def noted(file: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(file).st_mode), path.exists()))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write_whole(path, b"new")
+    assert synced == [(False, False), (True, True)]
 
 
 def test_what_cannot_be_written_whole_leaves_the_old(

@@ -72,6 +72,9 @@ async def test_it_goes_on_where_it_was(folder: Path) -> None:
     assert "holds a real network of native" in await refused(
         "devnet", "up", "--dir", folder, "--chains", "native"
     )
+    node = Processes(folder, die_with_us=False).find("native-validator2")
+    assert node is not None
+    assert node.needs == ("native-application-2",)
     reached = await height(base)
     down = await isthmus("devnet", "down", "--dir", folder, "--json")
     assert len(down.json["ended"]) == 2 * VALIDATORS

@@ -51,8 +51,8 @@ async def main() -> None:
     fate = Fate(mode, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     for method, boundary in (("append", "in append"), ("commit", "in commit")):
         setattr(SqliteWriter, method, _dying_inside(getattr(SqliteWriter, method), fate, boundary))
-    sync_folder = sqlite_file._sync_folder
-    sqlite_file._sync_folder = lambda folder: (fate.at("in create"), sync_folder(folder))[1]
+    sync_folder = sqlite_file.sync_folder
+    sqlite_file.sync_folder = lambda folder: (fate.at("in create"), sync_folder(folder))[1]
     journal = await SqliteJournal.open(path, OWNER)
     if mode == "hold":
         sys.stdout.write("ready\n")
