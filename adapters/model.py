@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NewType
+
+from adapters.values import dataclass
 
 MAX_AMOUNT = 2**256 - 1
 

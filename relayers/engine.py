@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
+from adapters.values import dataclass
 from relayers.clock import Clock
 from relayers.fatal import Fatal
 from relayers.heads import Heads
@@ -413,20 +413,21 @@ class Engine:
         states: dict[Hashlock, Swap] = {}
         held: dict[Hashlock, str] = {}
         consumptions = list(before)
+        at = self.moment()
         for fact in facts:
-            consumption = self._step(fact, states, held)
-            consumptions.append(consumption)
+            consumptions.append(self._step(fact, at, states, held))
         if not consumptions:
             return
         events = await self._journal.commit(consumptions)
         for consumption in consumptions:
             self._tell(consumption)
+        self._ring.set()
         if events:
             self._news.set()
             self._news = asyncio.Event()
 
     def _step(
-        self, fact: StoredFact, states: dict[Hashlock, Swap], held: dict[Hashlock, str]
+        self, fact: StoredFact, at: At, states: dict[Hashlock, Swap], held: dict[Hashlock, str]
     ) -> Consumption:
         """``states`` and ``held`` are what this batch has made so far of the swaps it touched."""
         key = fact.key
@@ -441,7 +442,6 @@ class Engine:
         state = states.get(key)
         if state is None:
             state = self._swaps.get(key)
-        at = self.moment()
         try:
             move = step(state, Fact(fact.body, at))
         except Exception as error:  # noqa: BLE001 - a fault in one swap must not stop the others
@@ -467,7 +467,9 @@ class Engine:
                             listener.closed(ident)
                 for intent in opened(move):
                     self._open(intent)
-                self._waiters.answer(fact.id, Outcome(move.state, move.ignored, move.detail))
+                if fact.id in self._waiters:
+                    outcome = Outcome(move.state, move.ignored, move.detail)
+                    self._waiters.answer(fact.id, outcome)
             case Held(_, reason):
                 self._ward.hold(consumption)
                 self._waiters.answer(fact.id, Quarantined(fact.key, reason, stored=True))
@@ -484,7 +486,6 @@ class Engine:
         if wake is not None and not _come(wake, at):
             self._timers.again(key, wake.chain, wake.at)
         self._timers.schedule(key, wakes(state))
-        self._ring.set()
 
     async def _wake(self) -> None:
         while True:

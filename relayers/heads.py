@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from adapters.model import ChainId, Head
+from adapters.values import replace
 from relayers.clock import Clock
 from relayers.protocol.facts import At, ChainView
 

@@ -33,6 +33,10 @@ class Waiters(Generic[T]):
             if not waiters:
                 del self._waiting[fact_id]
 
+    def __contains__(self, fact_id: str) -> bool:
+        """Whether somebody waits for this fact."""
+        return fact_id in self._waiting
+
     def answer(self, fact_id: str, outcome: T | Exception) -> None:
         for waiter in self._waiting.pop(fact_id, ()):
             settle(waiter, outcome)

@@ -13,10 +13,10 @@ One engine at a time owns a journal; the implementations see to that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
+from adapters.values import dataclass
 from relayers.fatal import Fatal
 from relayers.protocol.facts import At, ChainView, FactBody
 from relayers.protocol.intents import Intent

@@ -7,15 +7,14 @@ may be at risk, so each breach becomes an alert, once per swap and kind.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from adapters.model import Bounds, ChainId, Stage
+from adapters.values import dataclass, replace
 from relayers.protocol.alerts import AlertKind
-from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Leg, Phase, Role, Settlement, Swap
+from relayers.protocol.timelocks import GatewayBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +23,40 @@ class Breach:
     text: str
 
 
-class _Watch(NamedTuple):
-    """A breach that is there if nothing has changed until ``at`` (the gateway's clock).
+_Watch = tuple[int, ChainId | None, Callable[[], Breach]]
+"""A breach that is there if nothing has changed until a moment of the gateway's clock: the moment,
+a chain, the breach.
 
-    ``chain``: whose newest head must be fresh to say so, because a gateway that was down, or whose
-    node is behind, has not seen what there is to see; that head's staleness is a breach of its own.
-    ``text`` is asked for only where it is one: every step looks at every watch.
-    """
-
-    at: int
-    chain: ChainId | None
-    kind: AlertKind
-    text: Callable[[], str]
+The chain is whose newest head must be fresh to say so, because a gateway that was down, or whose
+node is behind, has not seen what there is to see; that head's staleness is a breach of its own.
+Every step looks at every watch, and mostly at its moment alone: hence a bare tuple, and the breach
+only where it is asked for.
+"""
 
 
-def breaches(state: Swap, at: At) -> Iterator[Breach]:
+def breaches(state: Swap, at: At) -> list[Breach]:
     """The breaches that show at this moment and were not alerted before."""
-    for breach in (*_clocks(state, at), *_late(state)):
-        if breach.kind not in state.alerted:
-            yield breach
-    for watch in _watches(state):
-        if _due(state, watch.at, watch.chain, at) and watch.kind not in state.alerted:
-            yield Breach(watch.kind, watch.text())
+    found: list[Breach] = []
+    if not state.ended:
+        _clock(found, "a", state.offer.a.chain, state.schedule.a, state.schedule.stale_a, at)
+        _clock(found, "b", state.offer.b.chain, state.schedule.b, state.schedule.stale_b, at)
+    for name, leg, bounds in (("a", state.a, state.schedule.a), ("b", state.b, state.schedule.b)):
+        if leg is not None and leg.settled is Settlement.CLAIMED:
+            _late(found, name, leg, bounds, state.schedule.gateway)
+    for moment, chain, breach in _watches(state):
+        if _due(state, moment, chain, at):
+            found.append(breach())
+    if not found:
+        return found
+    return [breach for breach in found if breach.kind not in state.alerted]
 
 
 def watch_wakes(state: Swap) -> Iterator[tuple[int, ChainId | None]]:
     """When to look for a breach again: by the gateway's clock and, where a chain is named, by that
     chain's time as well (its head may be stale at the first moment)."""
-    for watch in _watches(state):
-        if watch.kind not in state.alerted:
-            yield watch.at, watch.chain
+    for moment, chain, breach in _watches(state):
+        if not state.alerted or breach().kind not in state.alerted:
+            yield moment, chain
 
 
 def forget_overdue(state: Swap, leg: Leg, at: At) -> Leg:
@@ -125,12 +128,14 @@ def _not_final(
     state: Swap, name: str, leg: Leg, bounds: Bounds, what: str, first_seen: int
 ) -> _Watch:
     chain = leg.terms.chain
-    return _Watch(
-        _final_by(state, bounds, first_seen),
-        chain,
-        AlertKind(f"bound:finality:{name}:{what}"),
-        lambda: f"a {what} on {chain} is not final within its bound (F {bounds.finality} s)",
-    )
+
+    def breach() -> Breach:
+        return Breach(
+            AlertKind(f"bound:finality:{name}:{what}"),
+            f"a {what} on {chain} is not final within its bound (F {bounds.finality} s)",
+        )
+
+    return _final_by(state, bounds, first_seen), chain, breach
 
 
 def _inclusion(
@@ -156,72 +161,64 @@ _PURSUING = frozenset({Phase.CLAIMING, Phase.REVEALING})
 def _not_included(state: Swap, name: str, leg: Leg, kind: Kind, asked: int) -> _Watch:
     chain, reaction = leg.terms.chain, state.schedule.gateway.reaction
     bounds = state.schedule.a if name == "a" else state.schedule.b
-    return _Watch(
-        asked + reaction + bounds.inclusion + 1,
-        chain,
-        AlertKind(f"bound:inclusion:{name}:{kind}"),
-        lambda: (
+
+    def breach() -> Breach:
+        return Breach(
+            AlertKind(f"bound:inclusion:{name}:{kind}"),
             f"our {kind} on {chain} is not in a block within its bound "
-            f"(I {bounds.inclusion} s, R {reaction} s)"
-        ),
-    )
+            f"(I {bounds.inclusion} s, R {reaction} s)",
+        )
+
+    return asked + reaction + bounds.inclusion + 1, chain, breach
 
 
 def _deadline(found: list[_Watch], state: Swap, name: str, their: Leg) -> None:
     revealed = state.phase is Phase.REVEALING or (
         state.phase is Phase.CLAIMING and state.preimage is not None
     )
-    if revealed and not their.settled_as(Settlement.CLAIMED):
-        watch = _Watch(
-            their.terms.deadline,
-            None,
-            AlertKind(f"deadline:claim:{name}"),
-            lambda: (
-                f"the deadline on {their.terms.chain} has come and our claim is not final: "
-                "the asset is at risk"
-            ),
-        )
-        found.append(watch)
-
-
-def _clocks(state: Swap, at: At) -> Iterator[Breach]:
-    if state.ended:
+    if not revealed or their.settled_as(Settlement.CLAIMED):
         return
-    legs = (
-        ("a", state.offer.a.chain, state.schedule.a, state.schedule.stale_a),
-        ("b", state.offer.b.chain, state.schedule.b, state.schedule.stale_b),
-    )
-    for name, chain, bounds, stale in legs:
-        view = at.view(chain)
-        if view is None:
-            continue
-        ahead = view.head.time - at.clock
-        if ahead > bounds.clock:
-            yield Breach(
-                AlertKind(f"bound:clock:{name}"),
-                f"the time of {chain} is {ahead} s ahead of this gateway's clock "
-                f"(bound ε {bounds.clock} s)",
-            )
-        if -ahead > stale:
-            yield Breach(
-                AlertKind(f"bound:stale:{name}"),
-                f"the newest head of {chain} is {-ahead} s behind this gateway's clock "
-                f"(stale after {stale} s)",
-            )
-        if view.frozen is not None:
-            yield Breach(AlertKind(f"bound:frozen:{name}"), f"{chain}: {view.frozen}")
+
+    def breach() -> Breach:
+        return Breach(
+            AlertKind(f"deadline:claim:{name}"),
+            f"the deadline on {their.terms.chain} has come and our claim is not final: "
+            "the asset is at risk",
+        )
+
+    found.append((their.terms.deadline, None, breach))
 
 
-def _late(state: Swap) -> Iterator[Breach]:
+def _clock(
+    found: list[Breach], name: str, chain: ChainId, bounds: Bounds, stale: int, at: At
+) -> None:
+    view = at.view(chain)
+    if view is None:
+        return
+    ahead = view.head.time - at.clock
+    if ahead > bounds.clock:
+        text = (
+            f"the time of {chain} is {ahead} s ahead of this gateway's clock "
+            f"(bound ε {bounds.clock} s)"
+        )
+        found.append(Breach(AlertKind(f"bound:clock:{name}"), text))
+    if -ahead > stale:
+        text = (
+            f"the newest head of {chain} is {-ahead} s behind this gateway's clock "
+            f"(stale after {stale} s)"
+        )
+        found.append(Breach(AlertKind(f"bound:stale:{name}"), text))
+    if view.frozen is not None:
+        found.append(Breach(AlertKind(f"bound:frozen:{name}"), f"{chain}: {view.frozen}"))
+
+
+def _late(found: list[Breach], name: str, leg: Leg, bounds: Bounds, gateway: GatewayBounds) -> None:
     """A claim that was first seen later after the deadline than the chain's bounds allow."""
-    for name, leg, bounds in (("a", state.a, state.schedule.a), ("b", state.b, state.schedule.b)):
-        if leg is None or leg.settled is not Settlement.CLAIMED:
-            continue
-        allowed = bounds.late + bounds.clock + bounds.finality + state.schedule.gateway.reaction
-        own_outage = state.schedule.gateway.outage
-        if leg.settled_at - leg.terms.deadline > allowed + own_outage:
-            yield Breach(
-                AlertKind(f"bound:late:{name}"),
-                f"a claim on {leg.terms.chain} came {leg.settled_at - leg.terms.deadline} s after "
-                f"its deadline (bound L {bounds.late} s)",
-            )
+    late = leg.settled_at - leg.terms.deadline
+    allowed = bounds.late + bounds.clock + bounds.finality + gateway.reaction
+    if late > allowed + gateway.outage:
+        text = (
+            f"a claim on {leg.terms.chain} came {late} s after its deadline "
+            f"(bound L {bounds.late} s)"
+        )
+        found.append(Breach(AlertKind(f"bound:late:{name}"), text))

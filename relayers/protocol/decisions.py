@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import assert_never
 
 from adapters.model import Stage
+from adapters.values import replace
 from relayers.protocol import timelocks
 from relayers.protocol.alerts import AlertKind
 from relayers.protocol.breaches import breaches, forget_overdue
-from relayers.protocol.evolve import replace
 from relayers.protocol.intents import Kind
 from relayers.protocol.state import Leg, Level, Move, Phase, Role, Settlement, Swap, UserEvent
 from relayers.protocol.work import Work

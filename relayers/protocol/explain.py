@@ -7,10 +7,10 @@ times and what was seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from adapters.model import ChainId
+from adapters.values import dataclass
 from relayers.protocol import timelocks
 from relayers.protocol.facts import At
 from relayers.protocol.forms import Parties, filled

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from adapters.model import ChainId, Head, LockId, LockState, Observation, Preimage
+from adapters.values import dataclass
 from relayers.protocol.offer import Acceptance, Offer
 from relayers.protocol.timelocks import Schedule
 

@@ -7,10 +7,10 @@ has an id that follows from the agreement, so that a second try is recognised th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.model import ChainId, Hashlock, LockId, LockTerms
+from adapters.values import dataclass
 from relayers.protocol.offer import Acceptance, Offer
 
 

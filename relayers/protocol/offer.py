@@ -7,8 +7,6 @@ both locks, and with that both lock ids, before anything is locked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from adapters.model import (
     AccountId,
     Amount,
@@ -20,6 +18,7 @@ from adapters.model import (
     check_amount,
     check_hashlock,
 )
+from adapters.values import dataclass
 
 PROTOCOL_VERSIONS = (1,)
 """The offer protocol versions that this code speaks, newest first."""

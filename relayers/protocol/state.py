@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.model import Hashlock, LockId, LockTerms, Position, Preimage, Stage
-from relayers.protocol.evolve import replace
+from adapters.values import dataclass, replace
 from relayers.protocol.intents import Intent, Kind
 from relayers.protocol.offer import Acceptance, Offer
 from relayers.protocol.timelocks import Schedule

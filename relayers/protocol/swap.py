@@ -25,11 +25,11 @@ from adapters.model import (
     Stage,
     hashlock_of,
 )
+from adapters.values import replace
 from relayers.protocol import timelocks
 from relayers.protocol.alerts import AlertKind
 from relayers.protocol.breaches import forget_overdue
 from relayers.protocol.decisions import decide
-from relayers.protocol.evolve import replace
 from relayers.protocol.facts import (
     AcceptanceReceived,
     DeclineReceived,

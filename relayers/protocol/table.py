@@ -7,11 +7,11 @@ of the table is reached. ``to_markdown`` draws docs/reference/swap-transitions.m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
 from adapters.model import LockClaimed, LockOpened, LockRefunded
+from adapters.values import dataclass
 from relayers.protocol.facts import (
     AcceptanceReceived,
     DeclineReceived,

@@ -12,9 +12,9 @@ needs R to react, and its claim on A needs I_A and F_A before t1 of A's clock (Î
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from adapters.model import Bounds, Head, InvalidValue
+from adapters.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Schedule:
 
 def now(clock: int, heads: Iterable[Head]) -> int:
     """The latest time that anything claims: the gateway's clock, or a head that is ahead of it."""
-    return max([clock, *(head.time for head in heads)])
+    return max([clock, *[head.time for head in heads]])
 
 
 def gap(s: Schedule) -> int:

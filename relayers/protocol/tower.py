@@ -25,7 +25,7 @@ from adapters.model import (
     Preimage,
     Stage,
 )
-from relayers.protocol.evolve import replace
+from adapters.values import replace
 
 
 @dataclass(frozen=True, slots=True)

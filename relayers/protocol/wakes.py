@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import NamedTuple
 
 from adapters.model import ChainId
@@ -20,8 +19,8 @@ class Wake(NamedTuple):
 
 
 def wakes(state: Swap) -> tuple[Wake, ...]:
-    """The moments at which deciding again can change something though no other fact comes, soonest
-    first. Each is to be heeded once (``facts.Woken`` with its ``at`` and ``chain``): whatever comes
+    """The moments at which deciding again can change something though no other fact comes, each
+    once. Each is to be heeded once (``facts.Woken`` with its ``at`` and ``chain``): whatever comes
     after it decides with the time that it then is."""
     offer, schedule = state.offer, state.schedule
     found: list[Wake] = []
@@ -41,10 +40,8 @@ def wakes(state: Swap) -> tuple[Wake, ...]:
             if leg is not None and not leg.expired:
                 found.append(Wake(leg.terms.deadline, leg.terms.chain))
     for at, chain in watch_wakes(state):
-        found.append(Wake(at, None))
-        if chain is not None:
-            found.append(Wake(at, chain))
-    if len({wake.at for wake in found}) == len(found):
-        # Mostly so; hashing and naming the chains would take longer than all the rest.
-        return tuple(sorted(found, key=itemgetter(0)))
-    return tuple(sorted(set(found), key=lambda wake: (wake.at, str(wake.chain))))
+        for wake in (Wake(at, None), Wake(at, chain)):
+            # Why no set: there is a handful, and hashing them costs more than comparing.
+            if wake not in found:
+                found.append(wake)
+    return tuple(found)

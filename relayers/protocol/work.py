@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from adapters.model import ChainId
+from adapters.values import dataclass, replace
 from relayers.protocol import timelocks
 from relayers.protocol.alerts import AlertKind
-from relayers.protocol.evolve import replace
 from relayers.protocol.facts import At
 from relayers.protocol.intents import (
     Intent,
