@@ -77,7 +77,7 @@ class Codec(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         kind = self._kinds[type(value)]
-        return self._adapters[kind].dump_json(_Record(SCHEMA_VERSION, kind, value))
+        return self._adapters[kind].serializer.to_json(_Record(SCHEMA_VERSION, kind, value))
 
     def decode(self, record: bytes) -> T:
         """Raises JournalTooNew, JournalCorrupt."""

@@ -1,7 +1,7 @@
 """The journal in one SQLite file: WAL, ``synchronous=FULL``, one process, one thread.
 
-Here is what a journal promises; ``sqlite_writer.py`` is the thread that reads and writes, and
-``sqlite_file.py`` the file.
+Here is what a journal promises; ``sqlite_writer.py`` is the thread that owns the connection,
+``sqlite_tables.py`` what it reads and writes, and ``sqlite_file.py`` the file.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from relayers.protocol.state import Ignored, Swap, UserEvent
 class SqliteJournal:
     """Satisfies ``Journal``. ``owner`` names the organisation that it belongs to."""
 
-    def __init__(self, writer: SqliteWriter) -> None:
+    def __init__(self, writer: SqliteWriter, position: int) -> None:
         self._writer = writer
         self._grown = asyncio.Event()
-        self._delivered = writer.position
+        self._delivered = position
         # Whoever waits for facts is then told too, by asking the writer again.
         writer.on_broken = self._grown.set
 
@@ -57,8 +57,7 @@ class SqliteJournal:
         """Opens the journal, or makes it where there is none. Raises JournalError: in use,
         corrupt, too new, of another owner; then the file is as it was."""
         writer = SqliteWriter(path, owner)
-        await writer.started()
-        return cls(writer)
+        return cls(writer, await writer.started())
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,25 +77,27 @@ class SqliteJournal:
         # Encoding is done here, so that a value that cannot be written harms nobody else's write.
         codec = fact_codec()
         bodies = [codec.encode(entry.body) for entry in facts]
-        appended = await self._writer.run(lambda w: w.append(facts, bodies, cursor, answer))
+        appended = await self._writer.run(
+            lambda tables: tables.append(facts, bodies, cursor, answer)
+        )
         self._grown.set()
         return appended
 
     async def commit(self, consumptions: Sequence[Consumption]) -> tuple[StoredEvent, ...]:
-        return await self._writer.run(lambda w: w.commit(consumptions))
+        return await self._writer.run(lambda tables: tables.commit(consumptions))
 
     async def rebuild(self, state: Swap, intents: Sequence[Intent]) -> None:
-        await self._writer.run(lambda w: w.rebuild(state, intents))
+        await self._writer.run(lambda tables: tables.rebuild(state, intents))
 
     async def set_frozen(self, view: ChainView) -> None:
-        await self._writer.run(lambda w: w.set_view(view))
+        await self._writer.run(lambda tables: tables.set_view(view))
 
     # --- reading -----------------------------------------------------------------------------
 
     async def take(self, limit: int) -> tuple[StoredFact, ...]:
         while True:
             self._grown.clear()
-            facts = await self._writer.run(lambda w: w.take(self._delivered, limit))
+            facts = await self._writer.run(lambda tables: tables.take(self._delivered, limit))
             if facts:
                 self._delivered = facts[-1].offset
                 return facts
@@ -104,9 +105,11 @@ class SqliteJournal:
 
     async def restore(self) -> Restored:
         snapshots, intents = await self._writer.run(
-            lambda w: (
-                w.connection.execute("SELECT key, body FROM snapshots ORDER BY key").fetchall(),
-                w.connection.execute("SELECT id, body FROM intents ORDER BY id").fetchall(),
+            lambda tables: (
+                tables.connection.execute(
+                    "SELECT key, body FROM snapshots ORDER BY key"
+                ).fetchall(),
+                tables.connection.execute("SELECT id, body FROM intents ORDER BY id").fetchall(),
             )
         )
         swap, intent = swap_codec(), intent_codec()
@@ -175,7 +178,9 @@ class SqliteJournal:
         await self._writer.close()
 
     async def _rows(self, query: str, *arguments: Any) -> list[Any]:
-        return await self._writer.run(lambda w: w.connection.execute(query, arguments).fetchall())
+        return await self._writer.run(
+            lambda tables: tables.connection.execute(query, arguments).fetchall()
+        )
 
 
 def _ignored(word: str | None) -> Ignored | None:

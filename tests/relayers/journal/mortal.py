@@ -19,7 +19,7 @@ from typing import Any
 from relayers.journal import sqlite_file
 from relayers.journal.port import FactEntry
 from relayers.journal.sqlite import SqliteJournal
-from relayers.journal.sqlite_writer import SqliteWriter
+from relayers.journal.sqlite_tables import SqliteTables
 from tests.relayers.journal.journals import NOW, OWNER, at, cursor, life, stepped
 
 
@@ -50,7 +50,7 @@ async def main() -> None:
     mode, path = sys.argv[1], Path(sys.argv[2])
     fate = Fate(mode, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     for method, boundary in (("append", "in append"), ("commit", "in commit")):
-        setattr(SqliteWriter, method, _dying_inside(getattr(SqliteWriter, method), fate, boundary))
+        setattr(SqliteTables, method, _dying_inside(getattr(SqliteTables, method), fate, boundary))
     sync_folder = sqlite_file.sync_folder
     sqlite_file.sync_folder = lambda folder: (fate.at("in create"), sync_folder(folder))[1]
     journal = await SqliteJournal.open(path, OWNER)

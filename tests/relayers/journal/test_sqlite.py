@@ -30,6 +30,7 @@ from relayers.journal.port import (
     WrongOwner,
 )
 from relayers.journal.sqlite import SqliteJournal
+from relayers.journal.sqlite_tables import SqliteTables
 from relayers.protocol.facts import Fact, Woken
 from relayers.protocol.state import Swap
 from relayers.protocol.swap import step
@@ -217,7 +218,7 @@ async def test_a_full_disk_changes_nothing_and_is_said(tmp_path: Path) -> None:
     async with await SqliteJournal.open(path, OWNER) as journal:
         await journal.append(life()[:1])
         await journal._writer.run(  # the edge at which a disk is made to be full
-            lambda w: w.connection.execute("PRAGMA max_page_count=1").fetchall()
+            lambda tables: tables.connection.execute("PRAGMA max_page_count=1").fetchall()
         )
         many = [FactEntry(f"fact {n}", key_of(n), Woken(n)) for n in range(2000)]
         with pytest.raises(JournalFailed, match="nothing of it was"):
@@ -229,8 +230,8 @@ async def test_a_full_disk_changes_nothing_and_is_said(tmp_path: Path) -> None:
 async def test_one_bad_request_in_a_group_is_its_own(tmp_path: Path) -> None:
     async with await SqliteJournal.open(tmp_path / "journal.db", OWNER) as journal:
 
-        def half_done(writer: object) -> None:
-            journal._writer.connection.execute("INSERT INTO meta VALUES ('half', 'done')")
+        def half_done(tables: SqliteTables) -> None:
+            tables.connection.execute("INSERT INTO meta VALUES ('half', 'done')")
             raise ValueError("stop")
 
         good, bad, other = await asyncio.gather(
@@ -273,22 +274,22 @@ class _UndoesNothing:
         return self._connection.execute(statement, *arguments)
 
 
-def _breaks_rollback(writer: Any) -> None:
-    writer.connection = _UndoesNothing(writer.connection)
+def _breaks_rollback(tables: SqliteTables) -> None:
+    tables.connection = _UndoesNothing(tables.connection)  # type: ignore[assignment]
 
 
-def _breaks_release(writer: Any) -> None:
-    writer.connection.close()
+def _breaks_release(tables: SqliteTables) -> None:
+    tables.connection.close()
 
 
-def _breaks_rollback_to(writer: Any) -> None:
-    writer.connection.close()
+def _breaks_rollback_to(tables: SqliteTables) -> None:
+    tables.connection.close()
     raise ValueError("stop")
 
 
-def _damages(writer: Any) -> None:
+def _damages(tables: SqliteTables) -> None:
     """As a disk does it under a running journal: a table is no longer where it is said to be."""
-    execute = writer.connection.execute
+    execute = tables.connection.execute
     (version,) = execute("PRAGMA schema_version").fetchone()
     execute("PRAGMA writable_schema=ON")
     execute("UPDATE sqlite_schema SET rootpage=999999 WHERE name='answers'")
@@ -300,7 +301,7 @@ def _damages(writer: Any) -> None:
     "fault", [_breaks_rollback, _breaks_release, _breaks_rollback_to, _damages]
 )
 async def test_a_journal_that_cannot_undo_answers_everybody_and_takes_nothing_more(
-    fault: Callable[[Any], None], tmp_path: Path
+    fault: Callable[[SqliteTables], None], tmp_path: Path
 ) -> None:
     path = tmp_path / "journal.db"
     journal = await SqliteJournal.open(path, OWNER)
