@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from adapters.model import Hashlock
+from relayers.journal import sqlite_tables
 from relayers.journal.port import (
     SCHEMA_VERSION,
+    Appended,
     FactEntry,
     Held,
     JournalCorrupt,
@@ -34,7 +36,16 @@ from relayers.journal.sqlite_tables import SqliteTables
 from relayers.protocol.facts import Fact, Woken
 from relayers.protocol.state import Swap
 from relayers.protocol.swap import step
-from tests.relayers.journal.journals import OWNER, consume, cursor, key_of, life, sqlite_damage
+from tests.relayers.journal.journals import (
+    OWNER,
+    at,
+    consume,
+    cursor,
+    key_of,
+    life,
+    sqlite_damage,
+    stepped,
+)
 
 
 async def _written(path: Path) -> bytes:
@@ -248,8 +259,10 @@ async def test_one_bad_request_in_a_group_is_its_own(tmp_path: Path) -> None:
 
 
 async def test_what_was_undone_is_not_remembered_under_another_fact_s_offset(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So that the next fact, under the same offset, does not take its place.
+    monkeypatch.setattr(sqlite_tables, "_REMEMBERED", 1)
     async with await SqliteJournal.open(tmp_path / "journal.db", OWNER) as journal:
         bad = FactEntry("bad", Hashlock(object()), Woken(2))  # type: ignore[arg-type]
         with pytest.raises(sqlite3.Error):
@@ -257,6 +270,27 @@ async def test_what_was_undone_is_not_remembered_under_another_fact_s_offset(
         await journal.append([FactEntry("next", key_of(0), Woken(3))])
         (fact,) = await journal.take(10)
         assert (fact.id, fact.body) == ("next", Woken(3))
+
+
+async def test_a_commit_that_was_undone_has_taken_nothing_in(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    make = life()[0]
+    async with await SqliteJournal.open(path, OWNER) as journal:
+        await journal.append([make])
+        (fact,) = await journal.take(10)
+        done = stepped(fact, {}, at())
+
+        def fails(tables: SqliteTables) -> None:
+            tables.commit([done])
+            raise ValueError("stop")
+
+        with pytest.raises(ValueError, match="stop"):
+            await journal._writer.run(fails)
+        assert await journal.append([make]) == (Appended(fresh=False, consumed=False),)
+        events = await journal.commit([done])
+        assert await journal.append([make]) == (Appended(fresh=False, consumed=True),)
+        assert await journal.events(0, 10) == events
+        assert [taken.id for taken in await journal.history(make.key)] == [make.id]
 
 
 class _UndoesNothing:
