@@ -352,7 +352,7 @@ class Engine:
         await self._journal.rebuild(anew.state, anew.intents)
         self._ward.open(key)
         self._swaps[key] = anew.state
-        self._schedule(anew.state, None, self.moment())
+        self._schedule((key,))
         for intent in anew.intents:
             self._open(intent)
         for listener in self._listeners:
@@ -419,9 +419,10 @@ class Engine:
         if not consumptions:
             return
         events = await self._journal.commit(consumptions)
+        moved: dict[Hashlock, None] = {}
         for consumption in consumptions:
-            self._tell(consumption)
-        self._ring.set()
+            self._tell(consumption, moved)
+        self._schedule(moved)
         if events:
             self._news.set()
             self._news = asyncio.Event()
@@ -452,14 +453,17 @@ class Engine:
             states[key] = move.state
         return Stepped(fact, at, move)
 
-    def _tell(self, consumption: Consumption) -> None:
+    def _tell(self, consumption: Consumption, moved: dict[Hashlock, None]) -> None:
+        """``moved``: where the swaps are noted whose wakes may be others now, in their order."""
         fact = consumption.fact
         match consumption:
             case Stepped(_, at, move):
                 wake = self._heeded.pop(fact.id, None)
                 if move.state is not None:
                     if move.state is not self._swaps.get(fact.key) or wake is not None:
-                        self._schedule(move.state, wake, at)
+                        moved[fact.key] = None
+                    if wake is not None and not _come(wake, at):
+                        self._timers.again(fact.key, wake.chain, wake.at)
                     self._swaps[fact.key] = move.state
                 for ident in move.closed:
                     if self._intents.pop(ident, None) is not None:
@@ -481,11 +485,10 @@ class Engine:
         for listener in self._listeners:
             listener.opened(intent)
 
-    def _schedule(self, state: Swap, wake: Wake | None, at: At) -> None:
-        key = state.hashlock
-        if wake is not None and not _come(wake, at):
-            self._timers.again(key, wake.chain, wake.at)
-        self._timers.schedule(key, wakes(state))
+    def _schedule(self, keys: Iterable[Hashlock]) -> None:
+        for key in keys:
+            self._timers.schedule(key, wakes(self._swaps[key]))
+        self._ring.set()
 
     async def _wake(self) -> None:
         while True:
