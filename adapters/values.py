@@ -60,6 +60,7 @@ def _functions(made: type[Any]) -> dict[str, Callable[..., Any]]:
     names = [field.name for field in fields]
     known = {
         "_set": object.__setattr__,
+        "_become": vars(object)["__class__"].__set__,
         "_new": object.__new__,
         "_value": made,
         "_draft": type(made.__name__, (), {"__slots__": made.__slots__}),
@@ -82,7 +83,7 @@ def _functions(made: type[Any]) -> dict[str, Callable[..., Any]]:
             "__init__",
             arguments,
             [
-                "_set(self, '__class__', _draft)",
+                "_become(self, _draft)",
                 *(f"self.{name} = {name}" for name in names),
                 "self.__class__ = _value",
                 *checks,

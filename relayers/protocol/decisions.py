@@ -30,9 +30,9 @@ def decide(work: Work) -> Move:
         work = work.alert(breach.kind, breach.text)
     if work.state.ended:
         work = work.close(Kind.SEND_ACCEPTANCE, Kind.LOCK, Kind.CLAIM, Kind.REFUND)
-    state = work.state
-    if state != work.before:
-        state = replace(state, changed=work.at.clock)
+    state, clock = work.state, work.at.clock
+    if state.changed != clock and state != work.before:
+        state = replace(state, changed=clock)
     return Move(state, work.intents, work.closed, work.events)
 
 
@@ -186,14 +186,13 @@ def _initiator(work: Work, own: Leg, their: Leg) -> Work:
         # It is public, so our lock can be taken: a journal restored from before the reveal, or a
         # leak. Nothing is given away by claiming any more.
         return pursue(work.enter(Phase.REVEALING), their)
-    limit = timelocks.reveal_limit(state.schedule, state.offer.b.deadline)
     match state.phase:
         case Phase.LOCKING:
             return _locking(work, own)
         case Phase.LOCKED:
-            return _initiator_locked(work, own, their, limit)
+            return _initiator_locked(work, own, their)
         case Phase.CLAIMING:
-            if work.now >= limit:
+            if too_late_to_reveal(work):
                 work = work.enter(
                     Phase.REFUNDING, "the claim could not begin while it was still safe"
                 ).close(Kind.CLAIM)
@@ -215,10 +214,15 @@ def _initiator(work: Work, own: Leg, their: Leg) -> Work:
     return work
 
 
-def _initiator_locked(work: Work, own: Leg, their: Leg, limit: int) -> Work:
+def too_late_to_reveal(work: Work) -> bool:
+    state = work.state
+    return work.now >= timelocks.reveal_limit(state.schedule, state.offer.b.deadline)
+
+
+def _initiator_locked(work: Work, own: Leg, their: Leg) -> Work:
     if own.settled_final:
         return work.enter(Phase.REFUNDING, "the own lock ended before the other side's")
-    if work.now >= limit:
+    if too_late_to_reveal(work):
         work = work.enter(
             Phase.REFUNDING, "the other side's lock was not there in time to be claimed"
         )

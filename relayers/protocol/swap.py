@@ -29,7 +29,7 @@ from adapters.values import replace
 from relayers.protocol import timelocks
 from relayers.protocol.alerts import AlertKind
 from relayers.protocol.breaches import forget_overdue
-from relayers.protocol.decisions import decide
+from relayers.protocol.decisions import decide, too_late_to_reveal
 from relayers.protocol.facts import (
     AcceptanceReceived,
     DeclineReceived,
@@ -232,7 +232,7 @@ def _looked_up(work: Work, body: LookedUp) -> Move:
 
 def _knowing(work: Work, preimage: Preimage) -> Work:
     """Known for good, wherever it was shown, even where the claim that showed it is retracted."""
-    if preimage.hashlock() != work.state.hashlock:
+    if preimage == work.state.preimage or preimage.hashlock() != work.state.hashlock:
         return work
     return work.becoming(replace(work.state, preimage=preimage))
 
@@ -366,7 +366,7 @@ def _reveal(work: Work, lock_id: bytes) -> Move:
         return _ignore(state, Ignored.KNOWN_ALREADY, "the reveal has begun already")
     if state.phase is not Phase.CLAIMING:
         return _ignore(state, Ignored.NOT_NOW, f"the swap is {state.phase}")
-    if work.now >= timelocks.reveal_limit(state.schedule, state.offer.b.deadline):
+    if too_late_to_reveal(work):
         return decide(work)
     view = work.at.view(state.b.terms.chain)
     if view is None or work.at.clock - view.head.time > state.schedule.stale_b:
