@@ -50,22 +50,23 @@ def _decide(work: Work) -> Work:
     if state.phase is Phase.DECLINED and work.now >= state.offer.valid_until:
         # By now the other side's offer has expired by itself.
         work = work.close(Kind.SEND_DECLINE)
-    if state.own is None or state.their is None:
+    own, their = state.own, state.their
+    if own is None or their is None:
         return work
-    for leg in (state.own, state.their):
+    for leg in (own, their):
         seen = _look(work, leg)
         if seen is not leg:
             work = work.becoming(work.state.with_leg(seen))
     if work.state is not state and work.state != state:
         return work
-    work = own_lock(work, state.own, state.their)
+    work = own_lock(work, own, their)
     if work.state is not state and work.state != state:
         return work
     match state.role:
         case Role.INITIATOR:
-            return _initiator(work, state.own, state.their)
+            return _initiator(work, own, their)
         case Role.RESPONDER:
-            return _responder(work, state.own, state.their)
+            return _responder(work, own, their)
         case _:
             assert_never(state.role)
 

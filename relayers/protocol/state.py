@@ -53,6 +53,12 @@ STRANGERS_KEPT = 16
 """A bound on what others can write into a swap's snapshot: anybody may lock under a hashlock."""
 
 
+# Why: what is asked most often of all. Python 3.11 takes four times as long to find a member of an
+# enum as to find a name.
+_INITIATOR = Role.INITIATOR
+_FINAL = Stage.FINAL
+
+
 class Settlement(StrEnum):
     CLAIMED = "claimed"
     REFUNDED = "refunded"
@@ -87,11 +93,11 @@ class Leg:
 
     @property
     def open_final(self) -> bool:
-        return self.opened is Stage.FINAL
+        return self.opened is _FINAL
 
     @property
     def settled_final(self) -> bool:
-        return self.settled is not None and self.settled_stage is Stage.FINAL
+        return self.settled is not None and self.settled_stage is _FINAL
 
     def settled_as(self, settlement: Settlement) -> bool:
         """Finally, and so."""
@@ -145,12 +151,12 @@ class Swap:
     @property
     def own(self) -> Leg | None:
         """The lock that this side makes."""
-        return self.a if self.role is Role.INITIATOR else self.b
+        return self.a if self.role is _INITIATOR else self.b
 
     @property
     def their(self) -> Leg | None:
         """The lock that this side is paid by."""
-        return self.b if self.role is Role.INITIATOR else self.a
+        return self.b if self.role is _INITIATOR else self.a
 
     @property
     def ended(self) -> bool:
