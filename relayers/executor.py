@@ -18,11 +18,11 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
 from adapters.model import AccountId, ChainId, Hashlock, LockId
 from adapters.spi import AdapterError, Rejected, Unavailable
+from adapters.values import dataclass, replace
 from relayers.abandonment import Abandonment, GivenUpLock, Look, given_up
 from relayers.backoff import Backoff
 from relayers.chain_errands import ChainErrands, Pause

@@ -16,7 +16,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adapters.model import (
@@ -36,6 +35,7 @@ from adapters.model import (
     hashlock_of,
 )
 from adapters.spi import Adapter, AdapterError, Unavailable
+from adapters.values import dataclass, replace
 from relayers.backoff import Backoff
 from relayers.clock import Clock
 from relayers.fatal import Fatal

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from adapters.model import (
     AccountId,
@@ -45,6 +44,7 @@ from adapters.simulated.contract import (
     lock_key,
     number,
 )
+from adapters.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

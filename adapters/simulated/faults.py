@@ -8,10 +8,9 @@ one node shows (lag, a frozen head, an outage) belongs to its view (``SimulatedA
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from adapters.model import AccountId, Action, InvalidValue
 from adapters.spi import AdapterError
+from adapters.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

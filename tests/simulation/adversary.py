@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapters.model import (
@@ -27,6 +26,7 @@ from adapters.simulated.accounts import named_credential
 from adapters.simulated.chain import PooledTransaction
 from adapters.simulated.identity import lock_id_of
 from adapters.spi import AdapterError
+from adapters.values import replace
 from relayers.executor import Message
 from relayers.protocol import timelocks
 from relayers.protocol.intents import SendAcceptance, SendOffer
