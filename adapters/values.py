@@ -3,8 +3,8 @@
 Why: the frozen dataclasses of the standard library write each field through
 ``object.__setattr__``, and that was a third of all that an engine does. Here the fields are written
 into a draft, a class of the same slots that is not frozen, which then becomes the value: two to
-four times faster (docs/adr/0013-values-are-drafts-first.md). Nobody ever sees a draft. What is compared is compared by identity first: the
-next state of a swap shares most of its fields with the one before.
+four times faster (docs/adr/0013-values-are-drafts-first.md). Nobody ever sees a draft. Fields are
+compared by identity first: the next state of a swap shares most of them with the one before.
 
 The type checker sees the originals, and so checks every field.
 """
