@@ -74,7 +74,7 @@ from adapters.native.identity import verify_node
 from adapters.native.names import account_bytes, account_name, asset_name, asset_symbol
 from adapters.native.rpc_client import Implausible, Node, Parse, RpcClient, RpcFailure
 from adapters.native.settings import NativeSettings
-from adapters.native.stream import LONGEST_STRETCH, EventStream, Place
+from adapters.native.stream import LONGEST_STRETCH, EventStream, Place, head_of
 from adapters.native.submitter import Submitter
 from adapters.native.transaction_reader import TransactionReader
 from adapters.native.wakeups import Wakeups
@@ -129,7 +129,7 @@ class NativeAdapter:
         )
         stretch = Stretch(LONGEST_STRETCH, self._profile.stale_after / 4)
         self._transactions = TransactionReader(self._label, self._client, self.head, self._meta)
-        self._stream = EventStream(chain, self._client, self.head, stretch)
+        self._stream = EventStream(chain, self._client, self._newest, stretch)
 
     async def start(self) -> None:
         """Checks chain id, application and assets. Raises Misconfigured, Unavailable."""
@@ -151,13 +151,7 @@ class NativeAdapter:
     # --- reading ---------------------------------------------------------------------------------
 
     async def head(self) -> Head:
-        height = await self._read("abci_info", {}, self._plausible_height)
-        meta = await self._meta(height)
-        if self._is_stale(meta) and await self._client.prefer_furthest(self._plausible_height):
-            height = await self._read("abci_info", {}, self._plausible_height)
-            meta = await self._meta(height)
-        self._highest = max(self._highest, height)
-        return Head(self._chain, height, meta.hash, meta.header.time.seconds, height)
+        return head_of(self._chain, await self._newest())
 
     async def events(self, cursor: Cursor | None) -> AsyncIterator[Notice]:
         settings = self._settings
@@ -388,6 +382,16 @@ class NativeAdapter:
         if not 0 < height <= newest:
             raise InvalidValue(f"height {height} is not between 1 and the newest, {newest}")
         return height
+
+    async def _newest(self) -> Meta:
+        """The newest block whose results can be read. Raises Unavailable, Misconfigured."""
+        height = await self._read("abci_info", {}, self._plausible_height)
+        meta = await self._meta(height)
+        if self._is_stale(meta) and await self._client.prefer_furthest(self._plausible_height):
+            height = await self._read("abci_info", {}, self._plausible_height)
+            meta = await self._meta(height)
+        self._highest = max(self._highest, height)
+        return meta
 
     async def _meta(self, height: int) -> Meta:
         params = {"minHeight": str(height), "maxHeight": str(height)}

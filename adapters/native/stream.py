@@ -59,17 +59,25 @@ class Place:
 BEGINNING = Place(0, bytes(32))
 
 
+def head_of(chain: ChainId, newest: Meta) -> Head:
+    """With the newest block, which is final at once."""
+    height = newest.header.height
+    return Head(chain, height, newest.hash, newest.header.time.seconds, height)
+
+
 class EventStream:
+    """``newest`` reads the newest block. Raises Unavailable, Misconfigured."""
+
     def __init__(
         self,
         chain: ChainId,
         client: RpcClient,
-        head: Callable[[], Awaitable[Head]],
+        newest: Callable[[], Awaitable[Meta]],
         stretch: Stretch,
     ) -> None:
         self._chain = chain
         self._client = client
-        self._head = head
+        self._newest = newest
         self._stretch = stretch
 
     async def notices(self, place: Place, wakeups: Wakeups) -> AsyncIterator[Notice]:
@@ -78,7 +86,8 @@ class EventStream:
         async with wakeups:
             while True:
                 await wakeups.subscribe()
-                head = await self._head()
+                newest = await self._newest()
+                head = head_of(self._chain, newest)
                 if head.height < place.height:
                     raise Unavailable(
                         f"{self._chain}: the node is at height {head.height}, behind height "
@@ -92,7 +101,7 @@ class EventStream:
                     with self._stretch.reading(
                         min(self._stretch.blocks, head.height - place.height)
                     ):
-                        metas = await self._metas(place, head)
+                        metas = await self._metas(place, newest)
                         before = metas[0].header.last_block_id.hash
                         vanished = place != BEGINNING and before != place.hash
                         if not vanished:
@@ -113,11 +122,15 @@ class EventStream:
         """The block that the stream stands after is not what it was: all is read anew."""
         return BEGINNING, FinalityViolation(place.height, place.hash, seen)
 
-    async def _metas(self, place: Place, head: Head) -> Sequence[Meta]:
-        first = place.height + 1
+    async def _metas(self, place: Place, newest: Meta) -> Sequence[Meta]:
+        """Of the blocks after the place, up to the newest at the most."""
+        first, height = place.height + 1, newest.header.height
         if place == BEGINNING:
             first = await self._earliest()
-        metas = await self._read_metas(first, min(first + self._stretch.blocks - 1, head.height))
+        elif first == height:
+            # Block by block there is nothing more to ask for: of three questions one is saved.
+            return (newest,)
+        metas = await self._read_metas(first, min(first + self._stretch.blocks - 1, height))
         if place == BEGINNING and metas[0].header.last_block_id.hash:
             raise Misconfigured(
                 f"{self._chain}: the node keeps blocks only from height {first} on; events from "

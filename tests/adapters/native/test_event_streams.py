@@ -110,6 +110,21 @@ async def test_websocket_wakes_the_stream(tmp_path: Path) -> None:
         network.stop()
 
 
+async def test_a_block_that_follows_the_last_is_not_asked_for_twice(
+    adapter: Adapter, faulty: FaultyNode
+) -> None:
+    async with aclosing(adapter.events(at(await adapter.head()))) as stream:
+        height = (await anext(stream)).head.height
+        faulty.calls.clear()
+        one_by_one = skips = 0
+        while one_by_one < 5:
+            now = (await anext(stream)).head.height
+            one_by_one += now == height + 1
+            skips += now > height + 1
+            height = now
+        assert faulty.calls.count("blockchain") == faulty.calls.count("abci_info") + skips
+
+
 async def test_a_stream_that_is_broken_off_gets_further_the_next_time(tmp_path: Path) -> None:
     """A node that is silent where more than three headers are asked for at a time: whoever reads
     the stream gives up before the driver does."""
