@@ -13,8 +13,8 @@ identifiers are signed as their text.
 
     digest = keccak256(0x19 0x01 ‖ hashStruct(domain) ‖ hashStruct(message))
 
-Source: EIP-712. ``Acceptance.offer`` is the digest of the offer, so that an acceptance cannot be
-moved to another offer.
+Source: EIP-712 (``adapters/codec/typed_data.py``). ``Acceptance.offer`` is the digest of the offer,
+so that an acceptance cannot be moved to another offer.
 """
 
 from __future__ import annotations
@@ -23,52 +23,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.codec.keccak import keccak256
 from adapters.codec.secp256k1 import address_of, recover
+from adapters.codec.typed_data import Schema, Value
 from adapters.model import Hashlock, InvalidValue
 from adapters.spi import Scheme, Signer, SigningFailed
 from relayers.protocol.offer import Acceptance, Offer, OfferedLeg
 
-DOMAIN_NAME: Final = "Isthmus"
-DOMAIN_VERSION: Final = "1"
-
-TYPES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "EIP712Domain": (("name", "string"), ("version", "string")),
-    "Leg": (
-        ("chain", "string"),
-        ("lockContract", "string"),
-        ("asset", "string"),
-        ("amount", "uint256"),
-        ("account", "string"),
-        ("deadline", "uint64"),
-    ),
-    "Offer": (
-        ("version", "uint16"),
-        ("initiator", "address"),
-        ("responder", "address"),
-        ("salt", "bytes32"),
-        ("hashlock", "bytes32"),
-        ("a", "Leg"),
-        ("b", "Leg"),
-        ("validUntil", "uint64"),
-        ("reference", "string"),
-    ),
-    "Acceptance": (
-        ("offer", "bytes32"),
-        ("hashlock", "bytes32"),
-        ("recipientA", "string"),
-        ("senderB", "string"),
-    ),
-    "Decline": (
-        ("initiator", "address"),
-        ("responder", "address"),
-        ("hashlock", "bytes32"),
-        ("reason", "string"),
-    ),
-}
+_SCHEMA: Final = Schema(
+    {
+        "Leg": (
+            ("chain", "string"),
+            ("lockContract", "string"),
+            ("asset", "string"),
+            ("amount", "uint256"),
+            ("account", "string"),
+            ("deadline", "uint64"),
+        ),
+        "Offer": (
+            ("version", "uint16"),
+            ("initiator", "address"),
+            ("responder", "address"),
+            ("salt", "bytes32"),
+            ("hashlock", "bytes32"),
+            ("a", "Leg"),
+            ("b", "Leg"),
+            ("validUntil", "uint64"),
+            ("reference", "string"),
+        ),
+        "Acceptance": (
+            ("offer", "bytes32"),
+            ("hashlock", "bytes32"),
+            ("recipientA", "string"),
+            ("senderB", "string"),
+        ),
+        "Decline": (
+            ("initiator", "address"),
+            ("responder", "address"),
+            ("hashlock", "bytes32"),
+            ("reason", "string"),
+        ),
+    }
+)
+TYPES: Final = _SCHEMA.types
 """The members of each struct, in the order in which they are encoded."""
-
-Value = str | int | bytes | Mapping[str, "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,61 +78,9 @@ class Decline:
     reason: str
 
 
-# --- EIP-712 -------------------------------------------------------------------------------------
-
-
 def encode_type(name: str) -> str:
-    """``encodeType``: the struct's own text, then those that it uses, sorted by name."""
-    used: set[str] = set()
-
-    def collect(struct: str) -> None:
-        for _, kind in TYPES[struct]:
-            if kind in TYPES and kind not in used:
-                used.add(kind)
-                collect(kind)
-
-    collect(name)
-    return "".join(
-        f"{struct}({','.join(f'{kind} {member}' for member, kind in TYPES[struct])})"
-        for struct in (name, *sorted(used - {name}))
-    )
-
-
-def hash_struct(name: str, values: Mapping[str, Value]) -> bytes:
-    """``hashStruct``: keccak256(typeHash ‖ encodeData). Raises InvalidValue for what does not fit
-    its type."""
-    words = [keccak256(encode_type(name).encode())]
-    words += [_word(f"{name}.{member}", kind, values[member]) for member, kind in TYPES[name]]
-    return keccak256(b"".join(words))
-
-
-def _word(field: str, kind: str, value: Value) -> bytes:
-    if kind in TYPES and isinstance(value, Mapping):
-        return hash_struct(kind, value)
-    if kind == "string" and isinstance(value, str):
-        try:
-            return keccak256(value.encode())
-        except UnicodeEncodeError:
-            raise InvalidValue(f"{field} is not text that UTF-8 can write", field) from None
-    if kind == "bytes32" and isinstance(value, bytes) and len(value) == 32:
-        return value
-    if kind == "address" and isinstance(value, bytes) and len(value) == 20:
-        return bytes(12) + value
-    if (
-        kind.startswith("uint")
-        and isinstance(value, int)
-        and not isinstance(value, bool)
-        and 0 <= value < 1 << int(kind.removeprefix("uint"))
-    ):
-        return value.to_bytes(32, "big")
-    raise InvalidValue(f"{field} is not a {kind}", field)
-
-
-_DOMAIN: Final = hash_struct("EIP712Domain", {"name": DOMAIN_NAME, "version": DOMAIN_VERSION})
-
-
-def _digest(name: str, values: Mapping[str, Value]) -> bytes:
-    return keccak256(b"\x19\x01" + _DOMAIN + hash_struct(name, values))
+    """``encodeType`` of EIP-712."""
+    return _SCHEMA.encode_type(name)
 
 
 # --- the three messages --------------------------------------------------------------------------
@@ -189,17 +134,17 @@ def decline_values(decline: Decline) -> Mapping[str, Value]:
 
 def offer_digest(offer: Offer) -> bytes:
     """32 bytes. Raises InvalidValue for a number that does not fit its type."""
-    return _digest("Offer", offer_values(offer))
+    return _SCHEMA.digest("Offer", offer_values(offer))
 
 
 def acceptance_digest(acceptance: Acceptance) -> bytes:
     """32 bytes. Raises InvalidValue."""
-    return _digest("Acceptance", acceptance_values(acceptance))
+    return _SCHEMA.digest("Acceptance", acceptance_values(acceptance))
 
 
 def decline_digest(decline: Decline) -> bytes:
     """32 bytes. Raises InvalidValue."""
-    return _digest("Decline", decline_values(decline))
+    return _SCHEMA.digest("Decline", decline_values(decline))
 
 
 # --- signing and verifying -----------------------------------------------------------------------
