@@ -16,13 +16,14 @@ from gateway.api.bodies import (
     ChainSummary,
 )
 from gateway.api.commands import carried_out
+from gateway.api.description import Guards, described_router
 from gateway.api.problems import ProblemError
 from gateway.services import Services
 from relayers.offers.chains import TradedChain
 
 
-def chain_router(services: Services) -> APIRouter:
-    router = APIRouter(prefix="/v1/chains", tags=["chains"])
+def chain_router(services: Services, guards: Guards) -> APIRouter:
+    router = described_router("/v1/chains", "chains", guards)
 
     def named(name: str) -> TradedChain:
         chain = services.dealing.chains.named(name)

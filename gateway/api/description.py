@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, params
 
 from gateway.api.problem import Problem
 from gateway.api.problems import MEDIA_TYPE
@@ -17,9 +18,22 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 
 EVENT_STREAM: Final = "text/event-stream"
 
+Guards = Sequence[params.Depends]
+"""What must pass before an operation is begun."""
+
+
+def described_router(prefix: str, tag: str, guards: Guards) -> APIRouter:
+    """Whose operations are complete: for ``DescribedApi.take``."""
+    return APIRouter(prefix=prefix, tags=[tag], dependencies=guards, responses=REFUSALS)
+
 
 class DescribedApi(FastAPI):
     """An application that describes errors as problems, and streams as streams."""
+
+    def take(self, router: APIRouter) -> None:
+        """The router's operations as they are. ``include_router`` would draw the schemas of each
+        once more, when the first request comes, and hold up the event loop with it."""
+        self.router.routes.extend(router.routes)
 
     def openapi(self) -> dict[str, Any]:
         described = super().openapi()

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 
 from adapters.model import Hashlock
 from gateway.api.bodies import EventView
-from gateway.api.description import EVENT_STREAM
+from gateway.api.description import EVENT_STREAM, Guards, described_router
 from gateway.api.problems import ProblemError
 from gateway.api.views import event_view
 from gateway.services import Services, parse_swap_id
@@ -38,8 +38,8 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def event_router(services: Services) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["events"])
+def event_router(services: Services, guards: Guards) -> APIRouter:
+    router = described_router("/v1", "events", guards)
 
     @router.get(
         "/events", operation_id="events", response_class=StreamingResponse, responses=_STREAM

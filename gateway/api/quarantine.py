@@ -20,6 +20,7 @@ from gateway.api.bodies import (
     ReplayView,
 )
 from gateway.api.commands import carried_out
+from gateway.api.description import Guards, described_router
 from gateway.api.problems import ProblemError
 from gateway.api.views import with_names
 from gateway.services import Services, parse_swap_id
@@ -45,8 +46,8 @@ FACTS_SHOWN: Final = 100
 """Of one swap; ``facts`` says how many there are."""
 
 
-def quarantine_router(services: Services) -> APIRouter:
-    router = APIRouter(prefix="/v1/quarantine", tags=["quarantine"])
+def quarantine_router(services: Services, guards: Guards) -> APIRouter:
+    router = described_router("/v1/quarantine", "quarantine", guards)
 
     @router.get("", operation_id="quarantine")
     async def quarantine(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query
 from adapters.model import AssetId, InvalidValue
 from gateway.api.bodies import OfferRequestBody, RejectionBody, SideBody, SwapDetail, SwapPage
 from gateway.api.commands import carried_out
+from gateway.api.description import Guards, described_router
 from gateway.api.idempotency import Idempotency
 from gateway.api.views import swap_detail, swap_view
 from gateway.services import Services, parse_swap_id
@@ -22,8 +23,8 @@ IdempotencyKey = Annotated[
 ]
 
 
-def swap_router(services: Services) -> APIRouter:
-    router = APIRouter(prefix="/v1/swaps", tags=["swaps"])
+def swap_router(services: Services, guards: Guards) -> APIRouter:
+    router = described_router("/v1/swaps", "swaps", guards)
     idempotency = Idempotency(services)
 
     @router.post("", status_code=201, operation_id="offer")

@@ -41,10 +41,10 @@ def user_app(services: Services, token: Secret) -> FastAPI:
     app.add_middleware(BodyLimit, most=MAX_BODY)
     handle_problems(app)
     guarded = [Depends(bearer(token))]
-    app.include_router(swap_router(services), dependencies=guarded)
-    app.include_router(event_router(services), dependencies=guarded)
-    app.include_router(chain_router(services), dependencies=guarded)
-    app.include_router(quarantine_router(services), dependencies=guarded)
+    app.take(swap_router(services, guarded))
+    app.take(event_router(services, guarded))
+    app.take(chain_router(services, guarded))
+    app.take(quarantine_router(services, guarded))
 
     @app.get("/v1/peers", tags=["gateway"], dependencies=guarded, operation_id="peers")
     async def peers() -> tuple[PeerView, ...]:

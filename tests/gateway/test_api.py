@@ -15,6 +15,7 @@ from adapters.spi import Misconfigured
 from gateway.api.bodies import OfferRequestBody, SideBody
 from gateway.client import ApiError, GatewayClient, GatewayUnreachable
 from gateway.compose import open_gateway
+from gateway.schema import api_description
 from relayers.journal.port import JournalInUse
 from relayers.signing.secret import Secret
 from tests.gateway.two_gateways import (
@@ -89,9 +90,10 @@ async def test_every_path_but_health_needs_the_token(two: Two) -> None:
     base = str(alice.http.base_url)
     for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}):
         async with httpx.AsyncClient(base_url=base, headers=header, trust_env=False) as http:
-            for path in ("/v1/swaps", "/v1/chains", "/v1/events", "/v1/peers", "/v1/doctor"):
-                refusal(await http.get(path), 401, "unauthorised")
-            refusal(await http.post("/v1/swaps", json={}), 401, "unauthorised")
+            for path, operations in api_description()["paths"].items():
+                for method in operations if path.startswith("/v1/") else ():
+                    answer = await http.request(method, path.format(id="0x00", name="alpha"))
+                    refusal(answer, 401, "unauthorised")
             assert (await http.get("/healthz")).status_code == 200
             assert (await http.get("/readyz")).status_code == 200
             assert b"isthmus_swaps{" in (await http.get("/metrics")).content
