@@ -13,9 +13,9 @@ addresses, left-padded with zeros; zero for the coin.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-from adapters.codec.keccak import keccak256
+# Adapters write Ethereum addresses by what this module says.
+from adapters.codec.checksum_address import checksummed as checksummed
 from adapters.codec.lock_id import IdentityWords
 from adapters.codec.lock_id import lock_id as compute
 from adapters.model import (
@@ -36,17 +36,6 @@ MAX_DEADLINE = 2**40 - 1
 """The contract keeps deadlines in 40 bits."""
 
 _ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{40})")
-
-
-@lru_cache(maxsize=4096)
-def checksummed(address: bytes) -> str:
-    """EIP-55: a hexadecimal letter is upper case where the hash of the lower case is 8 or more."""
-    lower = address.hex()
-    digest = keccak256(lower.encode()).hex()
-    return "0x" + "".join(
-        letter.upper() if int(nibble, 16) >= 8 else letter
-        for letter, nibble in zip(lower, digest, strict=False)
-    )
 
 
 def parse_address(text: str, field: str) -> bytes:

@@ -8,21 +8,20 @@ and a renewed certificate keeps its account. Like that library, names keep only 
 X.520 that it knows (C, O, OU, L, ST, STREET, POSTALCODE, CN, SERIALNUMBER): an organisation's CA
 must not tell two identities apart by any other attribute alone.
 
-Percent-encoding leaves letters, digits, "-" and "." alone, which is what CAIP-10 allows.
+Percent-encoding is that of ``adapters/codec/percent_encoding.py``: what CAIP-10 allows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import string
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from adapters.codec.percent_encoding import percent_decode, percent_encode
 from adapters.model import AccountId, ChainId, InvalidValue
 
-_KEPT = frozenset((string.ascii_letters + string.digits + "-.").encode())
 _ADDRESS = re.compile(r"((?:[-.a-zA-Z0-9]|%[0-9A-F]{2}){1,63})\.([0-9a-f]{64})")
 
 # Go's pkix.Name groups attributes by type in this order; its text runs through them backwards.
@@ -37,26 +36,6 @@ _ATTRIBUTES: tuple[tuple[ObjectIdentifier, str, bool], ...] = (
     (NameOID.COMMON_NAME, "CN", False),
     (NameOID.SERIAL_NUMBER, "SERIALNUMBER", False),
 )
-
-
-def percent_encode(text: str) -> str:
-    """Text as CAIP ids carry it: every byte of its UTF-8 but letters, digits, "-" and "."."""
-    return "".join(chr(b) if b in _KEPT else f"%{b:02X}" for b in text.encode())
-
-
-def percent_decode(text: str, field: str) -> str:
-    """The inverse of percent_encode; refuses what that would not have written (InvalidValue)."""
-    try:
-        decoded = re.sub(
-            rb"%([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), text.encode()
-        ).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidValue(f"{field} is not percent-encoded UTF-8") from error
-    if percent_encode(decoded) != text:
-        raise InvalidValue(
-            f"{field} must percent-encode, in upper-case hex, all but letters, digits, - and ."
-        )
-    return decoded
 
 
 def identity_text(certificate: x509.Certificate) -> str:

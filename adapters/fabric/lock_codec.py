@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.fabric.account import check_address, percent_decode, percent_encode
+from adapters.codec.percent_encoding import percent_decode, percent_encode
+from adapters.fabric.account import check_address
 from adapters.fabric.chaincode import locks
 from adapters.model import (
     MAX_AMOUNT,

@@ -11,16 +11,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import NameOID
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapters.fabric.account import (
     address_of,
     check_address,
     identity_text,
     msp_of,
-    percent_decode,
-    percent_encode,
 )
 from adapters.model import AccountId, ChainId, InvalidValue
 
@@ -136,13 +132,3 @@ def test_what_is_no_certificate_has_no_address() -> None:
 def test_an_address_has_one_form(address: str) -> None:
     with pytest.raises(InvalidValue, match="account"):
         check_address(address, "account")
-
-
-@given(st.text())
-def test_percent_encoding_has_one_inverse(text: str) -> None:
-    try:
-        encoded = percent_encode(text)
-    except UnicodeEncodeError:
-        return
-    assert percent_decode(encoded, "text") == text
-    assert set(encoded) <= set("%-." + "".join(map(chr, range(128))))
