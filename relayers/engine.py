@@ -9,11 +9,12 @@ the inbox is then taken up as if it had just come. There is no other recovery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, Self, TypeVar
 
 from adapters.model import ChainId, Cursor, Hashlock, Head
 from adapters.values import dataclass
+from relayers.alarm import Alarm
 from relayers.clock import Clock
 from relayers.fatal import Fatal
 from relayers.heads import Heads
@@ -38,10 +39,8 @@ from relayers.protocol.facts import At, ChainView, Fact, FactBody, Woken
 from relayers.protocol.intents import Intent
 from relayers.protocol.state import Ignored, Swap
 from relayers.protocol.swap import step
-from relayers.protocol.wakes import Wake, wakes
 from relayers.quarantine import BEHIND, UNREADABLE, NotHeld, Quarantine, Quarantined, Ward
 from relayers.rebuild import NotRebuilt, rebuilt
-from relayers.timers import Timers
 from relayers.waiters import Waiters, settle
 
 T = TypeVar("T")
@@ -78,27 +77,22 @@ class IntentListener(Protocol):
 
 
 class Engine:
-    """``recheck``: seconds after which the gateway's clock is read again at the latest, so that a
-    clock that was set does not keep a timer waiting. ``batch``: the most facts in one commit."""
+    """``recheck``: as ``Alarm`` takes it. ``batch``: the most facts in one commit."""
 
     def __init__(
         self, journal: Journal, clock: Clock, *, recheck: float = 5.0, batch: int = 256
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._recheck = recheck
         self._batch = batch
         self._swaps: dict[Hashlock, Swap] = {}
         self._intents: dict[str, Intent] = {}
         self._heads = Heads(clock)
         self._ward = Ward()
-        self._timers = Timers()
+        self._alarm = Alarm(clock, self._heads, recheck)
         self._listeners: list[IntentListener] = []
         self._waiters = Waiters[Outcome]()
-        self._heeded: dict[str, Wake] = {}
-        """The wakes on their way through the inbox, by fact id."""
         self._stepping = asyncio.Lock()
-        self._ring = asyncio.Event()
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -110,11 +104,10 @@ class Engine:
     ) -> Self:
         """An engine as it was when the journal was last written. Raises JournalError."""
         engine = cls(journal, clock, recheck=recheck, batch=batch)
-        engine._heads = Heads(clock, await journal.chains())
+        engine._heads.restore(await journal.chains())
         restored = await journal.restore()
-        for state in restored.swaps:
-            engine._swaps[state.hashlock] = state
-            engine._timers.schedule(state.hashlock, wakes(state))
+        engine._swaps = {state.hashlock: state for state in restored.swaps}
+        engine._alarm.set(restored.swaps)
         engine._intents = {intent.id: intent for intent in restored.intents}
         for unreadable in restored.unreadable:
             engine._ward.shut(unreadable)
@@ -130,7 +123,7 @@ class Engine:
                 self._tasks = tasks
                 self._begun.set()
                 tasks.create_task(self._consume(), name="engine: facts")
-                tasks.create_task(self._wake(), name="engine: timers")
+                tasks.create_task(self._alarm.run(self._journal.append), name="engine: timers")
         finally:
             self._stop()
 
@@ -244,12 +237,12 @@ class Engine:
                 pass  # Held, with its reason; other swaps flow on.
             finally:
                 self._waiters.forget(last, waiter)
-        self._ring.set()
+        self._alarm.ring()
 
     def update_view(self, head: Head) -> None:
         """Makes this the newest head of its chain, from whoever has just read it."""
         self._heads.see(head)
-        self._ring.set()
+        self._alarm.ring()
 
     async def reached(self, chain: ChainId, time: int) -> None:
         """Returns when the newest head of a chain has this time or a later one."""
@@ -352,7 +345,7 @@ class Engine:
         await self._journal.rebuild(anew.state, anew.intents)
         self._ward.open(key)
         self._swaps[key] = anew.state
-        self._schedule((key,))
+        self._alarm.set((anew.state,))
         for intent in anew.intents:
             self._open(intent)
         for listener in self._listeners:
@@ -419,10 +412,10 @@ class Engine:
         if not consumptions:
             return
         events = await self._journal.commit(consumptions)
-        moved: dict[Hashlock, None] = {}
+        moved: dict[Hashlock, Swap] = {}
         for consumption in consumptions:
             self._tell(consumption, moved)
-        self._schedule(moved)
+        self._alarm.set(moved.values())
         if events:
             self._news.set()
             self._news = asyncio.Event()
@@ -453,18 +446,16 @@ class Engine:
             states[key] = move.state
         return Stepped(fact, at, move)
 
-    def _tell(self, consumption: Consumption, moved: dict[Hashlock, None]) -> None:
-        """``moved``: where the swaps are noted whose wakes may be others now, in their order."""
+    def _tell(self, consumption: Consumption, moved: dict[Hashlock, Swap]) -> None:
+        """``moved``: where the swaps are noted whose wakes may be others now, as they are."""
         fact = consumption.fact
         match consumption:
             case Stepped(_, at, move):
-                wake = self._heeded.pop(fact.id, None)
-                if move.state is not None:
-                    if move.state is not self._swaps.get(fact.key) or wake is not None:
-                        moved[fact.key] = None
-                    if wake is not None and not _come(wake, at):
-                        self._timers.again(fact.key, wake.chain, wake.at)
-                    self._swaps[fact.key] = move.state
+                woken = self._alarm.taken_in(fact.id, fact.key, at)
+                if move.state is not None and (
+                    woken or move.state is not self._swaps.get(fact.key)
+                ):
+                    moved[fact.key] = self._swaps[fact.key] = move.state
                 for ident in move.closed:
                     if self._intents.pop(ident, None) is not None:
                         for listener in self._listeners:
@@ -484,43 +475,6 @@ class Engine:
         self._intents[intent.id] = intent
         for listener in self._listeners:
             listener.opened(intent)
-
-    def _schedule(self, keys: Iterable[Hashlock]) -> None:
-        for key in keys:
-            self._timers.schedule(key, wakes(self._swaps[key]))
-        self._ring.set()
-
-    async def _wake(self) -> None:
-        while True:
-            self._ring.clear()
-            clock = self._clock()
-            due = self._timers.due(None, int(clock))
-            for chain, view in self.views().items():
-                due.extend(self._timers.due(chain, view.head.time))
-            if due:
-                await self._journal.append(tuple(self._woken(due, clock)))
-            soonest = self._timers.next_by_clock()
-            pause = self._recheck if soonest is None else min(self._recheck, soonest - clock)
-            try:
-                async with asyncio.timeout(max(0.0, pause)):
-                    await self._ring.wait()
-            except TimeoutError:
-                pass
-
-    def _woken(self, due: Iterable[tuple[Hashlock, Wake]], clock: float) -> Iterable[FactEntry]:
-        for key, wake in due:
-            # The clock makes it another fact each time: a wake that came too soon comes again.
-            ident = f"{key.hex()}/woken/{wake.chain or 'clock'}/{wake.at}/{clock}"
-            self._heeded[ident] = wake
-            yield FactEntry(ident, key, Woken(wake.at, wake.chain))
-
-
-def _come(wake: Wake, at: At) -> bool:
-    """Whether the wake's time had come when it was looked at."""
-    if wake.chain is None:
-        return at.clock >= wake.at
-    view = at.view(wake.chain)
-    return view is not None and view.head.time >= wake.at
 
 
 def _name(error: Exception) -> str:

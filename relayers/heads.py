@@ -12,13 +12,16 @@ from relayers.protocol.facts import At, ChainView
 
 
 class Heads:
-    """``views``: each chain as it was last stored."""
-
-    def __init__(self, clock: Clock, views: Iterable[ChainView] = ()) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._views = {view.head.chain: view for view in views}
+        self._views: dict[ChainId, ChainView] = {}
         self._moment: At | None = None
         self._moved = asyncio.Event()
+
+    def restore(self, views: Iterable[ChainView]) -> None:
+        """Each chain as it was last stored."""
+        for view in views:
+            self._set(view)
 
     def views(self) -> Mapping[ChainId, ChainView]:
         return self._views
