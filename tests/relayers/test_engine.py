@@ -14,9 +14,10 @@ import pytest
 from adapters.model import Head
 from relayers import engine as engine_module
 from relayers.engine import Engine, EngineStopped
-from relayers.journal.memory import MemoryJournal, MemoryStore
+from relayers.journal.memory import Boundary, MemoryJournal, MemoryStore
 from relayers.journal.port import Answer, FactEntry, Journal
 from relayers.journal.sqlite import SqliteJournal
+from relayers.protocol.alerts import AlertKind
 from relayers.protocol.facts import OfferMade, Woken
 from relayers.protocol.state import Ignored, Phase
 from relayers.protocol.swap import step
@@ -263,6 +264,43 @@ def test_a_chain_wake_comes_with_the_chain_s_time_even_where_that_went_back() ->
             assert arrived.done()
 
     run(main())
+
+
+def test_a_wake_comes_again_where_a_reorg_took_its_time_back_before_it_was_taken_in() -> None:
+    async def main() -> None:
+        store, late = MemoryStore(), head(START + 20)
+        reorgs = [head(START + 1)]
+
+        def reorg(boundary: Boundary) -> None:
+            newest = store.facts[-1] if store.facts else None
+            woken = newest is not None and newest.body == Woken(int(START) + 12, A)
+            if boundary is Boundary.AFTER_APPEND and woken and reorgs:
+                engine.update_view(reorgs.pop())
+
+        engine: Engine
+        async with running(MemoryJournal(store, reorg), recheck=1e9) as engine:
+            make, accept, opened = life()[:3]
+            for entry in (make, accept):
+                await engine.put(entry.key, entry.body, entry.id)
+            await engine.observe(head(START), [opened])
+            # F and R later the lock should have been final; that is said only by a fresh head.
+            await asyncio.sleep(30)
+            assert AlertKind.FINALITY_A_LOCK not in alerted(engine, make)
+            engine.update_view(late)
+            await asyncio.sleep(1)
+            assert not reorgs
+            assert AlertKind.FINALITY_A_LOCK not in alerted(engine, make)
+            engine.update_view(late)
+            await asyncio.sleep(1)
+            assert AlertKind.FINALITY_A_LOCK in alerted(engine, make)
+
+    run(main())
+
+
+def alerted(engine: Engine, entry: FactEntry) -> tuple[str, ...]:
+    swap = engine.swap(entry.key)
+    assert swap is not None
+    return swap.alerted
 
 
 def test_events_are_followed_as_they_come() -> None:
