@@ -21,6 +21,7 @@ from relayers.protocol.alerts import AlertKind
 from relayers.protocol.state import Level, Phase
 
 ROOT = Path(__file__).parents[2]
+API = api_description()
 
 
 def calls(folder: Path, *names: str) -> Iterator[ast.Call]:
@@ -59,7 +60,7 @@ def test_every_kind_of_event_is_listed() -> None:
 
 
 def test_the_description_has_the_closed_sets() -> None:
-    schemas = api_description()["components"]["schemas"]
+    schemas = API["components"]["schemas"]
     assert schemas["Problem"]["properties"]["code"]["enum"] == sorted(PROBLEMS)
     assert schemas["Phase"]["enum"] == [phase.value for phase in Phase]
     assert schemas["Level"]["enum"] == [level.value for level in Level]
@@ -69,9 +70,9 @@ def test_the_description_has_the_closed_sets() -> None:
     assert schemas["EventView"]["properties"]["kind"]["enum"] == [*EVENTS, *AlertKind]
 
 
-@pytest.mark.parametrize("path", sorted(api_description()["paths"]))
+@pytest.mark.parametrize("path", sorted(API["paths"]))
 def test_the_description_names_the_media_types_that_are_sent(path: str) -> None:
-    for operation in api_description()["paths"][path].values():
+    for operation in API["paths"][path].values():
         for status, response in operation["responses"].items():
             wanted = {"application/json"}
             if status in ("4XX", "5XX"):
@@ -87,6 +88,6 @@ def test_the_description_names_the_media_types_that_are_sent(path: str) -> None:
 
 
 def test_every_reference_in_the_description_leads_somewhere() -> None:
-    api = api_description()
+    api = API
     names = re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(api))
     assert set(names) == set(api["components"]["schemas"])
