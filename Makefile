@@ -52,7 +52,7 @@ test-networks: $(STAMP) tools ## The tests of real networks alone, and docs/refe
 # Workers; each runs whole files (tests/groups.py says how).
 JOBS ?= 4
 # Fewer where each has real nodes, which need their share within their deadlines.
-NETWORK_JOBS ?= 2
+NETWORK_JOBS ?= 3
 # Where the tests are that need the machine to themselves.
 ALONE := tests/e2e tests/simulation tests/networks
 test: $(STAMP) tools ## All that this machine can run
