@@ -115,14 +115,34 @@ def odd(chain: ChainId) -> dict[str, AccountId]:
             }
 
 
+# The first and the last code point of each length in UTF-8, and those beside the surrogates.
+_CODE_POINTS = (0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF)
+
+
 def accounts() -> Iterator[tuple[str, AccountId]]:
     """Names are unique; so are accounts."""
     for chain in (MAINNET, NATIVE, FABRIC):
         yield f"{chain.namespace}, ordinary", ordinary(chain, "an account")
         for name, account in odd(chain).items():
             yield f"{chain.namespace}, {name}", account
+    for point in _CODE_POINTS:
+        account = identity(FABRIC, f"M{chr(point)}P", word("a code point"))
+        yield f"fabric, an MSP with U+{point:04X}", account
     for name, chain in ODD_CHAINS.items():
         yield f"{name}, an account", ordinary(chain, "an account")
+
+
+# A continuation alone; one missing; one that is none; too long for their code points; surrogates;
+# above U+10FFFF; bytes that never occur.
+_NOT_UTF8 = tuple(
+    bytes.fromhex(raw)
+    for raw in (
+        *("80", "bf", "c2", "e282", "f09f9a"),
+        *("c241", "e228a1", "e28228", "f0288cbc", "f09028bc", "f0908c28", "c2c2"),
+        *("c080", "c1bf", "e08080", "e09fbf", "f0808080", "f08fbfbf"),
+        *("eda080", "edbfbf", "f4908080", "f5808080", "f8888080", "fe", "ff"),
+    )
+)
 
 
 def refused() -> Iterator[tuple[str, bytes]]:
@@ -167,6 +187,9 @@ def refused() -> Iterator[tuple[str, bytes]]:
     yield "eip155: 32 bytes for chain id 1", made(eip155, (1).to_bytes(32, "big"), address)
     above = MAX_EIP155_CHAIN + 1
     yield "eip155: 33 digits", made(eip155, above.to_bytes(14, "big"), address)
+    yield "eip155: a reference of 255 bytes", made(eip155, b"\x01" * 255, address)
+    yield "eip155: a length of 255 and no more", VERSION + eip155 + b"\xff" + address
+    yield "eip155: both parts of 255 bytes", made(eip155, b"\x01" * 255, b"\x01" * 255)
     yield "eip155: 32 bytes of ones", made(eip155, b"\xff" * 32, address)
     yield "eip155: an address of 19 bytes", made(eip155, b"\x01", address[1:])
     yield "eip155: an address of 21 bytes", made(eip155, b"\x01", address + b"\x00")
@@ -191,9 +214,10 @@ def refused() -> Iterator[tuple[str, bytes]]:
         "an identity without a hash": IDENTITY + b"Org1MSP",
         "an identity without an MSP": IDENTITY + digest,
         "a hash of 31 bytes": IDENTITY + digest[1:],
-        "an MSP that is not UTF-8": IDENTITY + digest + b"Org1\xff",
-        "an MSP in UTF-8 that is too long for its code point": IDENTITY + digest + b"\xc1\x81",
-        "an MSP with a surrogate": IDENTITY + digest + b"\xed\xa0\x80",
+        **{
+            f"an MSP that is not UTF-8: {raw.hex()}": IDENTITY + digest + b"M" + raw
+            for raw in _NOT_UTF8
+        },
         "an MSP whose text is too long": IDENTITY + digest + b"M" * 64,
         "a Greek MSP whose text is too long": IDENTITY + digest + "Ίσθμος".encode() * 2,
         "a chaincode without a name": CHAINCODE,
@@ -201,6 +225,10 @@ def refused() -> Iterator[tuple[str, bytes]]:
         "a chaincode that ends with a dash": CHAINCODE + b"feed-",
         "a chaincode with two dashes": CHAINCODE + b"price--feed",
         "a chaincode with a dot": CHAINCODE + b"price.feed",
+        **{
+            f"a chaincode with {letter!r}": CHAINCODE + f"a{letter}b".encode()
+            for letter in "/:@[`{^ \0"
+        },
         "a chaincode that is not ASCII": CHAINCODE + "prix-é".encode(),
         "a chaincode in percent-encoding": CHAINCODE + b"price%5Ffeed",
         "a chaincode that is an identity's text": CHAINCODE + f"Org1MSP.{digest.hex()}".encode(),
