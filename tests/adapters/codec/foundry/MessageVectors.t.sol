@@ -53,7 +53,6 @@ contract Codec {
 contract MessageVectorsTest {
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     Codec private codec;
-    string private json;
 
     struct AddressEntry {
         string name;
@@ -123,10 +122,10 @@ contract MessageVectorsTest {
 
     function setUp() public {
         codec = new Codec();
-        json = vm.readFile("messages.json");
     }
 
     function test_schema() public view {
+        string memory json = vm.readFile("messages.json");
         require(
             vm.parseJsonBytes32(json, ".schema.domain_separator") == MessageCodec.DOMAIN_SEPARATOR,
             Differs("domain")
@@ -256,7 +255,7 @@ contract MessageVectorsTest {
     }
 
     function _read(string memory list, string memory kind) private view returns (bytes memory) {
-        return vm.parseJsonTypeArray(json, list, kind);
+        return vm.parseJsonTypeArray(vm.readFile("messages.json"), list, kind);
     }
 
     function _lane(FlatLane memory entry) private pure returns (MessageCodec.Lane memory) {
