@@ -12,13 +12,13 @@ from tests.adapters.fabric.real_harness import RealHarness
 from tests.networks.fabric import FabricNetwork, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
     with running(FabricNetwork(tmp_path_factory.mktemp("fabric"))) as network:
         yield network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def funded(fabric: FabricNetwork) -> RealHarness:
     """Its accounts hold a registered asset and the token chaincode's."""
     harness = RealHarness(fabric)

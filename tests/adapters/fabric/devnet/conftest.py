@@ -21,7 +21,7 @@ from tests.ports import free_block
 _DEVELOPMENT_PORTS = 9
 
 
-@pytest.fixture(scope="session", params=["development", "real"])
+@pytest.fixture(scope="package", params=["development", "real"])
 def network(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NetworkUnderTest]:
