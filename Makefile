@@ -57,8 +57,8 @@ NETWORK_JOBS ?= 3
 ALONE := tests/e2e tests/simulation tests/networks
 test: $(STAMP) tools ## All that this machine can run
 	@status=0; \
-	echo "first what needs the machine to itself: the demonstrations, and beside them the simulation, which gives way"; \
-	$(BIN)/python -m pytest -m alone $(ALONE) -n 2 --durations=5 || status=1; \
+	echo "first what needs the machine to itself"; \
+	$(BIN)/python -m pytest -m alone $(ALONE) --durations=5 || status=1; \
 	$(BIN)/python -m pytest -m "not alone" --ignore=tests/networks -n $(JOBS) --durations=15 || status=1; \
 	echo "then real networks"; \
 	$(BIN)/python -m pytest tests/networks -m "not alone" -n $(NETWORK_JOBS) --durations=15 || status=1; \

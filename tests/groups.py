@@ -11,8 +11,6 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 SHARED = {
-    "e2e/test_demo.py": "demonstrations",
-    "networks/test_demo_real.py": "demonstrations",
     "adapters/fabric/test_conformance_real.py": "real fabric",
     "adapters/fabric/test_driver_real.py": "real fabric",
     "adapters/fabric/test_claim_obstacles.py": "real fabric",
@@ -20,8 +18,7 @@ SHARED = {
     "networks/test_fabric_endorsement.py": "networks: fabric",
     "networks/test_fabric_faults.py": "networks: fabric",
 }
-"""Files, or folders, whose tests share a network, or may not run side by side, and the group that
-they make."""
+"""Files, or folders, whose tests share a network, and the group that they make."""
 
 APART = (
     "e2e/test_kill_at_every_write.py",
@@ -31,7 +28,6 @@ APART = (
 """Files each of whose tests is a group."""
 
 LONGEST = {
-    "demonstrations": 240,
     "e2e/test_kill_at_every_write.py": 300,
     "real fabric": 250,
     "adapters/ethereum/test_conformance.py": 170,
