@@ -17,6 +17,7 @@ from typing import Annotated, Any, NewType
 from adapters.values import dataclass
 
 MAX_AMOUNT = 2**256 - 1
+MAX_UINT64 = 2**64 - 1
 
 Hashlock = NewType("Hashlock", bytes)
 """SHA-256 of a preimage; 32 bytes."""
@@ -35,6 +36,13 @@ class InvalidValue(ValueError):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+def check_uint64(value: int, field: str) -> int:
+    """The number itself, if chains can write it in 64 bits. Raises InvalidValue."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_UINT64:
+        raise InvalidValue(f"{field} must be a whole number from 0 to 2^64 - 1", field)
+    return value
 
 
 # --- identifiers ---------------------------------------------------------------------------------

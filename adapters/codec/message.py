@@ -20,7 +20,7 @@ from typing import Final, NewType
 
 from adapters.codec import interoperable_address
 from adapters.codec.typed_data import Schema, Value
-from adapters.model import AccountId, ChainId, InvalidValue
+from adapters.model import MAX_UINT64, AccountId, ChainId, InvalidValue, check_uint64
 from adapters.values import dataclass
 
 LaneId = NewType("LaneId", bytes)
@@ -34,7 +34,6 @@ MAX_PAYLOAD: Final = 65_536
 """Bytes."""
 NEVER: Final = 0
 """The expiry of a message that does not expire."""
-MAX_UINT64: Final = 2**64 - 1
 
 SCHEMA: Final = Schema(
     {
@@ -127,7 +126,7 @@ class Message:
                 f"version is {self.version!r}; messages here are of version {VERSION}", "version"
             )
         _check_lane(self.lane)
-        _check_uint64(self.nonce, "nonce")
+        check_uint64(self.nonce, "nonce")
         interoperable_address.encode(self.sender, "sender")
         interoperable_address.encode(self.receiver, "receiver")
         if not isinstance(self.payload, bytes):
@@ -138,13 +137,13 @@ class Message:
             )
         if not isinstance(self.ordered, bool):
             raise InvalidValue("ordered is neither true nor false", "ordered")
-        _check_uint64(self.sequence, "sequence")
+        check_uint64(self.sequence, "sequence")
         if self.sequence and not self.ordered:
             raise InvalidValue(
                 f"sequence is {self.sequence}; a message that is not ordered has 0", "sequence"
             )
-        _check_uint64(self.expiry, "expiry")
-        _check_uint64(self.gas_limit, "gas_limit")
+        check_uint64(self.expiry, "expiry")
+        check_uint64(self.gas_limit, "gas_limit")
 
     def expired(self, time: int) -> bool:
         """Whether it can only be cancelled at this time of its destination (Unix seconds)."""
@@ -165,12 +164,12 @@ class Attestation:
 
     def __post_init__(self) -> None:
         _check_lane(self.lane)
-        _check_uint64(self.epoch, "epoch")
+        check_uint64(self.epoch, "epoch")
         _check_word(self.root, "root")
         if not any(self.root):
             raise InvalidValue("root is zero", "root")
-        _check_uint64(self.first_nonce, "first_nonce")
-        _check_uint64(self.count, "count")
+        check_uint64(self.first_nonce, "first_nonce")
+        check_uint64(self.count, "count")
         if self.count == 0:
             raise InvalidValue("count is 0: an attestation is of one message at least", "count")
         # The last nonce must be one; the sum itself may be 2^64.
@@ -264,8 +263,3 @@ def _check_lane(value: bytes) -> None:
 def _check_word(value: bytes, field: str) -> None:
     if not isinstance(value, bytes) or len(value) != 32:
         raise InvalidValue(f"{field} must be 32 bytes", field)
-
-
-def _check_uint64(value: int, field: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_UINT64:
-        raise InvalidValue(f"{field} must be a whole number from 0 to 2^64 - 1", field)

@@ -113,7 +113,7 @@ class SqliteTables:
             )
         return tuple(appended)
 
-    def _append(self, run: Sequence[tuple[FactEntry, bytes]]) -> Iterator[Appended]:
+    def _append(self, run: Sequence[tuple[FactEntry, bytes]]) -> list[Appended]:
         first = run[0][0]
         if first.forgets is not None:
             self.connection.execute(
@@ -123,27 +123,30 @@ class SqliteTables:
         digests = [blake2b(entry.id.encode(), digest_size=16).digest() for entry, _ in run]
         known = dict(
             self.connection.execute(
+                # Nothing but question marks is put into the statement.
                 f"SELECT once, offset FROM facts WHERE once IN ({','.join('?' * len(digests))})",  # noqa: S608
                 digests,
             )
         )
+        appended: list[Appended] = []
         rows: list[tuple[Any, ...]] = []
         last = self._numbers.offset
         for (entry, body), once in zip(run, digests, strict=True):
             offset = known.get(once)
             if offset is not None:
-                yield Appended(fresh=False, consumed=offset <= self.position)
+                appended.append(Appended(fresh=False, consumed=offset <= self.position))
                 continue
             last += 1
             known[once] = last
             rows.append((last, entry.id, once, entry.key, body))
             if len(self._recent) < _REMEMBERED:
                 self._recent[last] = entry.body
-            yield Appended(fresh=True, consumed=False)
+            appended.append(Appended(fresh=True, consumed=False))
         self._numbers = replace(self._numbers, offset=last)
         self.connection.executemany(
             "INSERT INTO facts (offset, id, once, key, body) VALUES (?, ?, ?, ?, ?)", rows
         )
+        return appended
 
     def take(self, after: int, limit: int) -> tuple[StoredFact, ...]:
         rows = self.connection.execute(

@@ -12,10 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
-from adapters.model import InvalidValue
+from adapters.model import InvalidValue, check_uint64
 from adapters.values import dataclass
-
-MAX_UINT64 = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +52,14 @@ class NotarySet:
     threshold: int
 
     def __post_init__(self) -> None:
-        _check_uint64(self.epoch, "epoch")
-        _check_uint64(self.valid_until, "valid_until")
+        check_uint64(self.epoch, "epoch")
+        check_uint64(self.valid_until, "valid_until")
         if not isinstance(self.notaries, tuple) or not self.notaries:
             raise InvalidValue("notaries must be a tuple of one notary at least", "notaries")
         twice = _first_twice([notary.address for notary in self.notaries])
         if twice is not None:
             raise InvalidValue(f"notaries names 0x{twice.hex()} twice", "notaries")
-        _check_uint64(self.threshold, "threshold")
+        check_uint64(self.threshold, "threshold")
         seats = len(self.notaries)
         if 2 * self.threshold <= seats:
             raise InvalidValue(
@@ -164,8 +162,3 @@ def _first_twice(addresses: Sequence[bytes]) -> bytes | None:
             return address
         seen.add(address)
     return None
-
-
-def _check_uint64(value: int, field: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_UINT64:
-        raise InvalidValue(f"{field} must be a whole number from 0 to 2^64 - 1", field)

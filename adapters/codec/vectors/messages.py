@@ -32,7 +32,6 @@ from adapters.codec.keccak import keccak256
 from adapters.codec.merkle import MessageTree
 from adapters.codec.message import (
     MAX_PAYLOAD,
-    MAX_UINT64,
     SCHEMA,
     VERSION,
     Attestation,
@@ -44,7 +43,7 @@ from adapters.codec.message import (
 )
 from adapters.codec.vectors import addresses
 from adapters.codec.vectors.addresses import FABRIC, MAINNET, NATIVE, ODD_CHAINS, gateway, word
-from adapters.model import ChainId
+from adapters.model import MAX_UINT64, ChainId
 
 PATH: Final = Path(__file__).with_suffix(".json")
 

@@ -17,7 +17,6 @@ from adapters.codec.keccak import keccak256
 from adapters.codec.merkle import MessageTree, verify
 from adapters.codec.message import (
     MAX_PAYLOAD,
-    MAX_UINT64,
     SCHEMA,
     Attestation,
     Lane,
@@ -29,7 +28,7 @@ from adapters.codec.message import (
     message_id,
 )
 from adapters.codec.vectors import messages as vectors
-from adapters.model import AccountId, InvalidValue
+from adapters.model import MAX_UINT64, AccountId, InvalidValue
 
 MADE = json.loads(vectors.PATH.read_text())
 CHAIN = "eip155:1:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
